@@ -1,0 +1,1 @@
+"""The sweep: search, run, track, compare."""

@@ -1,0 +1,196 @@
+"""What both frontier figures show and how: colours, axis limits, and the runs that lie outside them.
+
+Two panels share the KL axis. The upper one is the plane itself, NLL over KL. There an iso-ELBO line is a
+diagonal and a gain of a tenth of a nat cannot be seen, so the lower one shows NLL + KL less the baseline's,
+where each baseline is the line at 0. All values are in nats per sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from orchestrator.frontier import BASELINE, best_of_each_variant, checked_runs
+from orchestrator.gain import SIGNIFICANT, FloatArray
+from orchestrator.wording import difference, plural
+
+
+@dataclass(frozen=True)
+class Style:
+    """Look of one variant. The shape repeats what the colour says, for readers who see no colours."""
+
+    colour: str
+    matplotlib_marker: str
+    plotly_symbol: str
+
+
+_BLUE, _ORANGE, _GREEN, _VERMILION, _SKY, _PURPLE = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7",
+)  # fmt: skip
+_INDIGO, _WINE, _OLIVE, _TEAL, _BROWN = "#332288", "#882255", "#999933", "#44AA99", "#7F4F24"
+_CIRCLE, _SQUARE, _UP, _DOWN = ("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("v", "triangle-down")
+_PLUS, _PENTAGON, _HEXAGON, _STAR = ("P", "cross"), ("p", "pentagon"), ("h", "hexagon"), ("*", "star")
+
+STYLES = {
+    "vanilla": Style("#777777", *_CIRCLE),
+    "annealed": Style(_BLUE, *_CIRCLE),
+    "cyclical": Style(_VERMILION, *_SQUARE),
+    "aggressive": Style(_GREEN, *_UP),
+    "dilated": Style(_PURPLE, *_DOWN),
+    "word_dropout": Style(_SKY, *_PENTAGON),
+    "free_bits": Style(_ORANGE, *_PLUS),
+    "kl_target": Style(_INDIGO, *_HEXAGON),
+    "beta": Style(_OLIVE, *_STAR),
+    "conditional": Style(_TEAL, *_SQUARE),
+    "gumbel": Style(_WINE, *_PENTAGON),
+    "vector_quantised": Style(_BROWN, *_UP),
+}
+"""Okabe and Ito's colours, then Tol's muted ones; fixed by name: a variant looks alike in every sweep."""
+
+_FURTHER_COLOURS = (_INDIGO, _WINE, _OLIVE, _TEAL, _BROWN, _SKY, _ORANGE)
+_FURTHER_SHAPES = (_DOWN, _PLUS, _HEXAGON, _STAR, _CIRCLE)
+BASELINE_COLOURS = ("#111111", "#777777", "#444466", "#A0A0A0")
+FLOOR_COLOUR = "#B8860B"
+INK, FAINT, GRID = "#222222", "#666666", "#EEEEEE"
+UPPER_TITLE = "reconstruction NLL (nats per sentence)"
+LOWER_TITLE = "NLL + KL, less the baseline's"
+KL_TITLE = "KL (nats per sentence)"
+VARIANTS_TITLE = "best, less the baseline"
+LINES_TITLE = "NLL + KL ="
+
+
+def style(variant: str) -> Style:
+    """The variant's own style, or one drawn from its name for a variant that has none."""
+    if variant in STYLES:
+        return STYLES[variant]
+    code = zlib.crc32(variant.encode())
+    shape = _FURTHER_SHAPES[code // len(_FURTHER_COLOURS) % len(_FURTHER_SHAPES)]
+    return Style(_FURTHER_COLOURS[code % len(_FURTHER_COLOURS)], *shape)
+
+
+def baseline_colour(index: int) -> str:
+    """A grey for the baseline of the index-th decoder."""
+    return BASELINE_COLOURS[index % len(BASELINE_COLOURS)]
+
+
+@dataclass(frozen=True)
+class View:
+    """One frontier figure, ready to draw: tables of finite points and the limits of the axes."""
+
+    dots: pd.DataFrame
+    """Every run other than a baseline: variant, knobs, trial_id, seed, kl, nll, nll_plus_kl, delta."""
+    marks: pd.DataFrame
+    """Configurations on the frontier, replicated, or best of their variant; delta = NLL + KL − baseline."""
+    frontier: pd.DataFrame
+    """Configurations on the frontier by rising KL."""
+    baselines: dict[str, float]
+    """NLL by decoder."""
+    labels: dict[str, str]
+    """Legend entry by variant, best first: its name and its best configuration's delta ± standard error."""
+    entropy_floor: float | None
+    kl_limits: tuple[float, float]
+    nll_limits: tuple[float, float]
+    delta_limits: tuple[float, float]
+    outside: int
+    """Runs beyond the axes."""
+    without_figures: int
+    """Runs whose NLL or KL is not finite."""
+
+    @property
+    def notes(self) -> list[str]:
+        """The runs that the reader does not see, in words; empty where there is none."""
+        parts = [(self.outside, "outside the axes"), (self.without_figures, "without finite figures")]
+        return [f"{plural(count, 'run')} {what}" for count, what in parts if count]
+
+    @property
+    def floor_band(self) -> tuple[float, float] | None:
+        """The entropy floor in the lower panel: it spans as much as the baselines of the decoders differ."""
+        if self.entropy_floor is None or not self.baselines:
+            return None
+        levels = self.baselines.values()
+        return self.entropy_floor - max(levels), self.entropy_floor - min(levels)
+
+
+def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: float | None) -> View:
+    """Choose points and limits. A diverged run does not squash the picture: it is counted instead of shown.
+
+    With c = the baseline or the median run, whichever has the higher NLL + KL, the limits hold every run up
+    to c + 2 (c − best), and at least up to 1.05 c.
+    """
+    baselines = _baselines(configurations)
+    trials = checked_runs(runs)
+    trials = trials[trials["kind"] != "baseline"]
+    dots = _finite(trials)
+    dots["delta"] = dots["nll_plus_kl"] - dots["decoder"].map(baselines).astype("float64")
+    best = best_of_each_variant(configurations)
+    shown = configurations["on_frontier"] | (configurations["kind"] == "replicate")
+    marks = _finite(configurations[shown | configurations.index.isin(best.index)])
+    marks = marks[marks["variant"] != BASELINE].assign(delta=-marks["gain"])
+    levels = np.array(list(baselines.values()))
+    limit = _limit(dots["nll_plus_kl"].to_numpy(), levels)
+    near, bars = dots[dots["nll_plus_kl"] <= limit], marks[marks["nll_plus_kl"] <= limit]
+    reach = SIGNIFICANT * bars["gain_se"].fillna(0.0)
+    floors = levels[:0] if entropy_floor is None else entropy_floor - levels
+    kl_limits = _padded([near["kl"], [0.0]])
+    nll_limits = _padded([near["nll"], levels])
+    delta_limits = _padded([near["delta"], bars["delta"] - reach, bars["delta"] + reach, floors, [0.0]])
+    visible = dots["kl"].between(*kl_limits) & dots["nll"].between(*nll_limits)
+    visible &= dots["delta"].between(*delta_limits) | dots["delta"].isna()
+    return View(
+        dots=dots,
+        marks=marks,
+        frontier=_finite(configurations[configurations["on_frontier"]]).sort_values("kl", kind="stable"),
+        baselines=baselines,
+        labels={
+            str(row["variant"]): _label(str(row["variant"]), -row["gain"], row["gain_se"])
+            for _, row in best.sort_values("gain", ascending=False, kind="stable").iterrows()
+        },
+        entropy_floor=entropy_floor,
+        kl_limits=kl_limits,
+        nll_limits=nll_limits,
+        delta_limits=delta_limits,
+        outside=int((~visible).sum()),
+        without_figures=len(trials) - len(dots),
+    )
+
+
+def _baselines(configurations: pd.DataFrame) -> dict[str, float]:
+    rows = configurations[configurations["kind"] == "baseline"].sort_values("decoder")
+    pairs = zip(rows["decoder"], rows["baseline_nll"], strict=True)
+    return {str(decoder): float(nll) for decoder, nll in pairs if math.isfinite(nll)}
+
+
+def _finite(frame: pd.DataFrame) -> pd.DataFrame:
+    mask = np.isfinite(frame[["nll", "kl"]].to_numpy(dtype=np.float64)).all(axis=1)
+    kept: pd.DataFrame = frame.loc[mask].copy()
+    return kept
+
+
+def _limit(totals: FloatArray, levels: FloatArray) -> float:
+    """Highest NLL + KL that the limits make room for."""
+    if not len(totals) + len(levels):
+        return math.inf
+    best = float(min([*totals, *levels]))
+    centre = max([*levels, *([float(np.median(totals))] if len(totals) else [])])
+    return float(max(centre + 2 * (centre - best), 1.05 * centre))
+
+
+def _padded(parts: Sequence[npt.ArrayLike]) -> tuple[float, float]:
+    """Limits around all finite values, with a margin of 6 %; at least half a nat apart."""
+    values = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    margin = max(0.06 * (high - low), 0.25 - (high - low) / 2, 0.02)
+    return low - margin, high + margin
+
+
+def _label(variant: str, delta: float, error: float) -> str:
+    return f"{variant} {difference(delta, error)}" if math.isfinite(delta) else variant

@@ -1,0 +1,239 @@
+"""What a sweep found: configurations, their gain over the collapsed baseline, and the frontier they form.
+
+Pure functions on data frames. NLL, KL and everything derived from them are in nats per sentence; areas and
+hypervolumes are in squared nats. Both objectives are minimised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from orchestrator.gain import (
+    SIGNIFICANT,
+    FloatArray,
+    Losses,
+    mean,
+    pooled_variance,
+    seed_se,
+    sentence_se,
+    variance,
+)
+
+BASELINE = "language_model"
+IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
+OBJECTIVES = ("nll", "kl", "nll_plus_kl")
+FIGURES = (
+    *OBJECTIVES, "iw_nll", "iw_nll_se", "mutual_information", "active_units",
+    "seconds", "optimizer_steps", "inner_steps", "tokens",
+)  # fmt: skip
+COLUMNS = (
+    "trial_id", "variant", "kind", "decoder", "knobs", "runs", "diverged", "fresh", *FIGURES,
+    "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z", "beats_baseline",
+    "on_frontier", "distance_to_floor", "seed_noise_known",
+)  # fmt: skip
+_TYPES = {
+    "int64": ("runs", "diverged"),
+    "bool": ("fresh", "beats_baseline", "on_frontier", "seed_noise_known"),
+    "float64": (*FIGURES, "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z",
+                "distance_to_floor"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The runs that one configuration's figures are averaged over."""
+
+    trial_id: str
+    runs: pd.DataFrame
+    diverged: int
+
+    @property
+    def totals(self) -> FloatArray:
+        """NLL + KL of every run."""
+        return self.runs["nll_plus_kl"].to_numpy(dtype=np.float64)
+
+    @property
+    def names(self) -> list[str]:
+        """Trial ids of the runs."""
+        return [str(name) for name in self.runs["trial_id"]]
+
+
+def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float | None = None) -> pd.DataFrame:
+    """One row per configuration (variant, decoder, knobs) with its gain over the baseline, best first.
+
+    Args:
+        runs: one row per finished run: the columns of ``IDENTITY`` and ``FIGURES`` (figures other than NLL,
+            KL and their sum may be missing).
+        losses: per-sentence NLL + KL on the test set by trial id: same sentences, same order in every run.
+        entropy_floor: entropy of the corpus in nats per sentence, where it is known.
+
+    The figures are means over the configuration's runs, or over its replicates alone where it has any: the
+    search picked the best of several noisy figures, so the figure it was picked by is too good. ``fresh``
+    says that no figure took part in a selection. ``trial_id`` is the configuration's first run in ``runs``.
+    Runs of one kind that share a seed count once. A configuration one of whose runs diverged (non-finite
+    NLL + KL, counted in ``diverged``) has no mean; a baseline is averaged over its finite runs, which can
+    only make it harder to beat.
+
+    ``gain`` = mean NLL + KL of the baselines with the same decoder − mean NLL + KL of the configuration;
+    positive means that the configuration wins. ``gain_se`` adds two sources in quadrature:
+
+    * sentences, paired: d_i = mean loss of the baselines on sentence i − mean loss of the configuration on
+      it; sd(d) / √N with ddof = 1;
+    * training seeds: √(s_b² / n_b + s_c² / n_c), s² being the variance (ddof = 1) of NLL + KL over the
+      side's runs. A side with a single run borrows the variance pooled over all configurations that have
+      several, weighted by degrees of freedom. Where no configuration has several, this part is 0 and
+      ``seed_noise_known`` is False.
+
+    With three runs a side the seed part has few degrees of freedom: ``gain_z`` is then nearer to a t
+    statistic than to a normal one. A baseline's own gain is 0, without a standard error.
+    """
+    runs = checked_runs(runs)
+    groups = [_group(rows) for _, rows in runs.groupby(["variant", "decoder", "knobs"], sort=True)]
+    compared = runs[runs["kind"] == "baseline"].groupby("decoder")
+    baselines = {str(decoder): _group(rows) for decoder, rows in compared}
+    pooled = pooled_variance([group.totals for group in groups])
+    table = pd.DataFrame(
+        [_mean_figures(group) | _gain(group, baselines, losses, pooled) for group in groups],
+        columns=list(COLUMNS),
+    )
+    table["gain_z"] = table["gain"] / table["gain_se"]
+    table["on_frontier"] = non_dominated(table["kl"], table["nll"])
+    table["distance_to_floor"] = table["nll_plus_kl"] - (math.nan if entropy_floor is None else entropy_floor)
+    table["seed_noise_known"] = math.isfinite(pooled)
+    table["beats_baseline"] = table["gain"] > SIGNIFICANT * table["gain_se"]
+    table = table.astype({name: kind for kind, names in _TYPES.items() for name in names})
+    return table.sort_values("nll_plus_kl", kind="stable", ignore_index=True)
+
+
+def checked_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of runs with exactly the columns of ``IDENTITY`` and ``FIGURES``; figures as floats.
+
+    An empty table may lack columns; another may lack figures other than NLL, KL and their sum.
+    """
+    required = [*IDENTITY, *OBJECTIVES]
+    if not runs.empty and not set(required) <= set(runs.columns):
+        raise ValueError(f"runs must have the columns {required}, got {list(runs.columns)}")
+    runs = runs.reindex(columns=[*IDENTITY, *FIGURES]).astype(dict.fromkeys(FIGURES, "float64"))
+    runs[["decoder", "knobs"]] = runs[["decoder", "knobs"]].fillna("")
+    return runs
+
+
+def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
+    """The configuration that speaks for each variant: lowest NLL + KL among its fresh ones, if it has any.
+
+    Fresh figures go first because a lucky single run would otherwise hide the replicated winner.
+    """
+    order = configurations[configurations["variant"] != BASELINE]
+    order = order.assign(stale=~order["fresh"], unknown=~np.isfinite(order["nll_plus_kl"]))
+    order = order.sort_values(["unknown", "stale", "nll_plus_kl"], kind="stable")
+    chosen = order.drop_duplicates("variant").index
+    return configurations.loc[configurations.index.isin(chosen)]
+
+
+def non_dominated(kl: npt.ArrayLike, nll: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Mask of the points (KL, NLL) that no other point beats in one objective without losing in the other.
+
+    Both are minimised, so the collapsed baseline with the lowest NLL always belongs: no KL is below 0. Being
+    on the frontier is therefore no proof of being better than the baseline; ``beats_baseline`` is. Equal
+    points all stay. Points that are not finite never belong.
+    """
+    points = np.column_stack([np.asarray(kl, dtype=np.float64), np.asarray(nll, dtype=np.float64)])
+    mask: npt.NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))
+    if mask.any():
+        mask[mask] = moocore.is_nondominated(points[mask], keep_weakly=True)
+    return mask
+
+
+def default_reference(frame: pd.DataFrame) -> tuple[float, float]:
+    """Reference point (KL, NLL) = (B, B), B being the highest baseline NLL in nats per sentence.
+
+    A point beyond it in either objective cannot beat any baseline, and it depends on no trial, so that sweeps
+    over one corpus can be compared. Without a baseline: the largest KL and NLL on the frontier plus a tenth;
+    without any point, (0, 0).
+    """
+    baselines = frame["baseline_nll"][np.isfinite(frame["baseline_nll"])]
+    if len(baselines):
+        return float(baselines.max()), float(baselines.max())
+    points = _points(frame)
+    if not len(points):
+        return 0.0, 0.0
+    points = points[non_dominated(points[:, 0], points[:, 1])]
+    return float(1.1 * points[:, 0].max()), float(1.1 * points[:, 1].max())
+
+
+def hypervolume(frame: pd.DataFrame, reference: tuple[float, float]) -> float:
+    """Area in squared nats that the rows' points dominate within ``reference`` = (KL, NLL)."""
+    points = _points(frame)
+    points = points[(points < reference).all(axis=1)]
+    return float(moocore.hypervolume(points, ref=np.asarray(reference))) if len(points) else 0.0
+
+
+def area_gained(frame: pd.DataFrame, baseline_nll: float | None = None) -> float:
+    """Area in squared nats between the frontier and the collapsed line NLL + KL = B: what was won from it.
+
+    It is the part of the plane under the line that some row dominates. A row whose NLL + KL is g below the
+    line dominates a right triangle with legs g; neighbours on the frontier overlap in another such triangle
+    with its corner at (larger KL, larger NLL). Hence Σ g²/2 over the frontier − Σ g²/2 over the overlaps.
+    B is the lowest baseline in ``frame`` unless given; NaN where there is none.
+    """
+    line = float(frame["baseline_nll"].min()) if baseline_nll is None else baseline_nll
+    if not math.isfinite(line):
+        return math.nan
+    points = _points(frame)
+    points = np.unique(points[non_dominated(points[:, 0], points[:, 1])], axis=0)
+    own = np.maximum(line - points[:, 0] - points[:, 1], 0.0)
+    shared = np.maximum(line - points[1:, 0] - points[:-1, 1], 0.0)
+    return float(np.sum(own**2) / 2 - np.sum(shared**2) / 2)
+
+
+def _group(rows: pd.DataFrame) -> _Group:
+    trial_id = str(rows["trial_id"].iloc[0])
+    replicates = rows[rows["kind"] == "replicate"]
+    # A search can propose one configuration twice; with one seed that is no second opinion.
+    averaged = (replicates if len(replicates) else rows).drop_duplicates("seed")
+    finite = np.isfinite(averaged["nll_plus_kl"])
+    diverged = int((~finite).sum())
+    if (averaged["kind"] == "baseline").all() and finite.any():
+        averaged = averaged[finite]
+    return _Group(trial_id, averaged, diverged)
+
+
+def _gain(group: _Group, baselines: Mapping[str, _Group], losses: Losses, pooled: float) -> dict[str, float]:
+    first = group.runs.iloc[0]
+    baseline = baselines.get(str(first["decoder"]))
+    if baseline is None:
+        return dict.fromkeys(("baseline_nll", "gain", "gain_se"), math.nan)
+    level = mean(baseline.totals)
+    if first["kind"] == "baseline":
+        return {"baseline_nll": level, "gain": 0.0, "gain_se": math.nan}
+    seeds = math.hypot(seed_se(baseline.totals, pooled), seed_se(group.totals, pooled))
+    sentences = sentence_se(baseline.names, group.names, losses)
+    return {
+        "baseline_nll": level,
+        "gain": level - mean(group.totals),
+        "gain_se": math.hypot(sentences, seeds),
+    }
+
+
+def _mean_figures(group: _Group) -> dict[str, object]:
+    rows = group.runs
+    first = rows.iloc[0]
+    row: dict[str, object] = {name: first[name] for name in ("variant", "kind", "decoder", "knobs")}
+    row |= {"trial_id": group.trial_id, "runs": len(rows), "diverged": group.diverged}
+    row["fresh"] = first["kind"] in ("replicate", "baseline") or first["knobs"] == ""
+    row |= {name: mean(rows[name].to_numpy(dtype=np.float64)) for name in FIGURES}
+    for name in ("nll", "kl"):
+        row[f"{name}_seed_se"] = math.sqrt(variance(rows[name].to_numpy(dtype=np.float64)) / len(rows))
+    return row
+
+
+def _points(frame: pd.DataFrame) -> FloatArray:
+    points: FloatArray = frame[["kl", "nll"]].to_numpy(dtype=np.float64)
+    return np.asarray(points[np.isfinite(points).all(axis=1)])

@@ -1,0 +1,15 @@
+"""How long the aggressive phase may last, and with which annealing (He et al. 2019 use both)."""
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search_spaces.space import SearchSpace
+from trainables.variants.aggressive import VARIANT
+
+SPACE = SearchSpace(
+    VARIANT,
+    lambda epochs: {
+        "aggressive_epochs": IntDistribution(1, max(1, min(10, epochs // 5))),
+        "anneal_rate": FloatDistribution(2 / epochs, 20 / epochs, log=True),
+        "kl_start": CategoricalDistribution((0.0, 0.1, 1.0)),
+    },
+)

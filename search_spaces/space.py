@@ -1,0 +1,36 @@
+"""SearchSpace: which knobs of a variant the search moves, and how far."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from optuna.distributions import BaseDistribution
+
+from trainables.variant import Variant, load_variant
+
+Distributions = Mapping[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The knobs of `variant` that are searched.
+
+    Knobs that are measured in epochs only mean something beside the length of the training, so the
+    distributions are a function of the number of epochs.
+    """
+
+    variant: Variant
+    distributions: Callable[[int], Distributions]
+
+
+def load_space(name: str) -> SearchSpace:
+    """The search space of the variant of that name, which has a module of that name here.
+
+    Raises:
+        UnknownVariantError: naming the nearest and all known ones.
+    """
+    load_variant(name)
+    space: SearchSpace = importlib.import_module(f"search_spaces.{name}").SPACE
+    return space

@@ -1,0 +1,209 @@
+"""cluster.yaml is valid for Ray and for EC2, and safe: every rule below is also shown to be able to fail."""
+
+import copy
+import json
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from botocore.exceptions import InvalidRegionError
+from jsonschema import ValidationError
+from ray.autoscaler._private.aws.config import bootstrap_aws
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from tests.cluster_policy import PINS, Config, unknown_to_ec2, violations
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
+
+FILLED = {
+    "region": "eu-central-1",
+    "image": "ami-0123456789abcdef0",
+    "security group": "sg-0123456789abcdef0",
+    "head profile": "arn:aws:iam::123456789012:instance-profile/head",
+    "worker profile": "arn:aws:iam::123456789012:instance-profile/worker",
+}
+
+
+def filled(text: str = TEXT) -> Config:
+    """The file as a user completes it."""
+    config = yaml.safe_load(re.sub(r"<FILL-IN: ([^,>]+)[^>]*>", lambda found: FILLED.get(found[1], ""), text))
+    assert isinstance(config, dict)
+    return config
+
+
+def prepared(config: Config) -> Config:
+    """With Ray's defaults, which are what stands in for everything that the file leaves out."""
+    complete = prepare_config(copy.deepcopy(config))
+    assert isinstance(complete, dict)
+    return complete
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [yaml.safe_load(TEXT), filled()], ids=["as shipped", "filled in"])
+def test_ray_accepts_the_file(config: Config) -> None:
+    validate_config(prepared(config))
+
+
+def test_the_file_is_safe() -> None:
+    assert violations(prepared(filled())) == []
+
+
+@pytest.mark.parametrize("name", filled()["available_node_types"])
+def test_ec2_knows_every_parameter(name: str) -> None:
+    assert unknown_to_ec2(filled()["available_node_types"][name]["node_config"]) == []
+
+
+def test_every_placeholder_has_to_be_filled_in() -> None:
+    names = re.findall(r'"<FILL-IN: ([^,>]+)[^>]*>"', TEXT)
+    assert sorted(names) == sorted(FILLED)
+    assert not re.search(r"AKIA|ASIA|aws_secret|\bami-[0-9a-f]{8}|\bsg-[0-9a-f]{8}|\d{12}", TEXT), (
+        "an account's own"
+    )
+
+
+def test_an_unfilled_file_fails_before_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InvalidRegionError, match="FILL-IN: region"):
+        bootstrap_aws(prepared(yaml.safe_load(TEXT)))
+
+
+def test_a_forgotten_placeholder_ends_the_set_up(tmp_path: Path) -> None:
+    bootstrap = tmp_path / "ray_bootstrap_config.yaml"  # what `ray up` puts on the head: the file, as JSON
+
+    def guard() -> int:
+        command = ["bash", "-c", filled()["setup_commands"][0]]
+        return subprocess.run(command, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]}).returncode
+
+    assert guard() == 0, "a worker has no such file"
+    bootstrap.write_text(json.dumps(filled()), encoding="utf-8")
+    assert guard() == 0, "the guard, itself in the file, finds itself"
+    forgotten = TEXT.replace("<FILL-IN: worker profile", "<FORGOTTEN: worker profile")
+    bootstrap.write_text(json.dumps(filled(forgotten)).replace("FORGOTTEN", "FILL-IN"), encoding="utf-8")
+    assert guard() == 1
+
+
+# -- the rules can fail ----------------------------------------------------------------------------
+
+HEAD, WORKER = "head", "gpu_worker"
+
+
+def node(config: Config, name: str) -> Config:
+    settings = config["available_node_types"][name]["node_config"]
+    assert isinstance(settings, dict)
+    return settings
+
+
+def edit(key: str, old: str, new: str) -> Callable[[Config], None]:
+    def change(config: Config) -> None:
+        assert any(old in command for command in config[key])
+        config[key] = [command.replace(old, new) for command in config[key]]
+
+    return change
+
+
+UNSAFE: dict[str, tuple[str, Callable[[Config], Any]]] = {
+    "Ray's security group": ("no SecurityGroupIds", lambda c: node(c, WORKER).pop("SecurityGroupIds")),
+    "open port": (
+        "provider.security_group",
+        lambda c: c["provider"].update(
+            security_group={"GroupName": "open", "IpPermissions": [{"FromPort": 8265}]}
+        ),
+    ),
+    "own interface": ("NetworkInterfaces", lambda c: node(c, HEAD).update(NetworkInterfaces=[{}])),
+    "launch template": ("LaunchTemplate", lambda c: node(c, HEAD).update(LaunchTemplate={})),
+    "published port": ("opens the host", lambda c: c["docker"]["run_options"].append("-p 8265:8265")),
+    "privileged": ("opens the host", lambda c: c["docker"].update(worker_run_options=["--privileged"])),
+    "IMDSv1": ("IMDSv1", lambda c: node(c, WORKER)["MetadataOptions"].update(HttpTokens="optional")),
+    "IMDS default": ("IMDSv1", lambda c: node(c, HEAD).pop("MetadataOptions")),
+    "plain disk": (
+        "not encrypted",
+        lambda c: node(c, HEAD)["BlockDeviceMappings"][0]["Ebs"].pop("Encrypted"),
+    ),
+    "no profile": ("no instance profile", lambda c: node(c, HEAD).pop("IamInstanceProfile")),
+    "head's profile": (
+        "share the head's",
+        lambda c: node(c, WORKER).update(IamInstanceProfile=node(c, HEAD)["IamInstanceProfile"]),
+    ),
+    "trials on the head": (
+        "land on the head",
+        lambda c: c["available_node_types"][HEAD].update(resources={}),
+    ),
+    "on-demand": ("on-demand", lambda c: node(c, WORKER).pop("InstanceMarketOptions")),
+    "credentials": ("a secret", lambda c: c["provider"].update(aws_credentials={"aws_access_key_id": "x"})),
+    "no token on the nodes": ("the token is not", lambda c: c["file_mounts"].pop("~/.ray/auth_token")),
+    "no token mode": (
+        "without token",
+        lambda c: c["docker"]["run_options"].remove("--env RAY_AUTH_MODE=token"),
+    ),
+    "head without token": ("without token", edit("head_start_ray_commands", "RAY_AUTH_MODE=token ", "")),
+    "worker without token": (
+        "without token",
+        edit("worker_start_ray_commands", "MODE=token", "MODE=disabled"),
+    ),
+    "few files": ("open files", edit("worker_start_ray_commands", "ulimit -n 65536 &&", "")),
+    "dashboard 0.0.0.0": ("127.0.0.1", edit("head_start_ray_commands", "127.0.0.1", "0.0.0.0")),
+    "usage statistics": ("usage", edit("head_start_ray_commands", "--disable-usage-stats", "")),
+    "Ray's start commands": ("listens on all", lambda c: c.pop("head_start_ray_commands")),
+    "no start": ("does not start", lambda c: c.update(worker_start_ray_commands=["ray stop"])),
+    "Ray's set-up": ("installs a nightly", lambda c: c.pop("setup_commands")),
+    "nightly image": (
+        "not a pinned",
+        lambda c: c["docker"].update(head_image="rayproject/ray:nightly-py311-cpu"),
+    ),
+    "no tag": ("not a pinned", lambda c: c["docker"].update(worker_image="rayproject/ray")),
+    "other Ray": ("the lock has", lambda c: c["docker"].update(head_image="rayproject/ray:2.9.3-py311-cpu")),
+    "other Python": (
+        "is not that",
+        lambda c: c["docker"].update(head_image=f"rayproject/ray:{PINS['ray']}-py312-cpu"),
+    ),
+    "no lock": ("lock is not on", lambda c: c["file_mounts"].pop("~/requirements.lock")),
+    "lock not installed": ("does not install", lambda c: c.update(setup_commands=["true"])),
+    "loose package": ("besides the lock", lambda c: c["setup_commands"].append("pip install -U torch")),
+    "other torch": ("pins torch", lambda c: c["setup_commands"].append("pip install torch==2.0.0")),
+    "many workers": ("no careful ceiling", lambda c: c.update(max_workers=100)),
+    "idle": ("idle machines", lambda c: c.update(idle_timeout_minutes=600)),
+    "stopped": ("stopped instances", lambda c: c["provider"].pop("cache_stopped_nodes")),
+    "always on": ("min_workers", lambda c: c["available_node_types"][WORKER].update(min_workers=1)),
+}
+
+
+@pytest.mark.parametrize(("expected", "change"), UNSAFE.values(), ids=UNSAFE.keys())
+def test_a_rule_can_fail(expected: str, change: Callable[[Config], Any]) -> None:
+    config = copy.deepcopy(filled())
+    change(config)
+    assert any(expected in line for line in violations(prepared(config)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"MetadataOption": {"HttpTokens": "required"}},
+        {"MetadataOptions": {"HttpToken": "required"}},
+        {"MetadataOptions": {"HttpTokens": "require"}},
+        {"InstanceMarketOptions": {"MarketType": "Spot"}},
+        {"IamInstanceProfile": "arn:aws:iam::123456789012:instance-profile/worker"},
+        {"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"Encrypt": True}}]},
+    ],
+    ids=str,
+)
+def test_a_misspelt_parameter_is_found(change: Config) -> None:
+    assert unknown_to_ec2({**node(filled(), WORKER), **change})
+
+
+def test_a_misspelt_top_level_key_is_found() -> None:
+    with pytest.raises(ValidationError, match="idle_timeout"):
+        validate_config(prepared({**filled(), "idle_timeout": 5}))

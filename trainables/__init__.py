@@ -1,0 +1,1 @@
+"""Text VAEs and their training; `trainable` wraps them for Ray Tune."""

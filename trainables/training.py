@@ -1,0 +1,248 @@
+"""One training loop for all variants.
+
+A `Training` is a variant on a corpus with a seed: it runs an epoch at a time, and its state between
+epochs can be saved and restored; on a CPU the restored training continues bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainables.batches import Batch, count_batches, random_batch, training_batches
+from trainables.evaluation import ImportanceWeighted, SplitMetrics, evaluate, importance_weighted_nll
+from trainables.model import TextVAE
+from trainables.optimizers import DecayState
+from trainables.schedules import Progress
+from trainables.splits import Corpus
+from trainables.updates import BatchLoss
+from trainables.variant import Variant
+
+
+class DivergedError(ArithmeticError):
+    """The training loss is no longer finite."""
+
+
+@dataclass
+class Cost:
+    """What training has cost so far; `tokens` counts predicted words of updates and of inner steps."""
+
+    optimizer_steps: int = 0
+    inner_steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch: validation figures, the training objective's parts, the KL weight at its end, the cost."""
+
+    epoch: int
+    valid: SplitMetrics
+    train_nll: float
+    train_kl: float
+    kl_weight: float
+    learning_rate: float
+    cost: Cost
+
+    def named(self) -> dict[str, float]:
+        """Metric names to values."""
+        return (
+            self.valid.named()
+            | {"train/nll": self.train_nll, "train/kl": self.train_kl, "kl_weight": self.kl_weight}
+            | {"learning_rate": self.learning_rate}
+            | dataclasses.asdict(self.cost)
+        )
+
+
+@dataclass(frozen=True)
+class FinalMetrics:
+    """Figures at the best validation checkpoint, and each test sentence's NLL + KL as losses_N."""
+
+    best_epoch: int
+    valid: SplitMetrics
+    test: SplitMetrics
+    importance_weighted: ImportanceWeighted
+    losses_N: NDArray[np.float32]
+
+    def named(self) -> dict[str, float]:
+        """Metric names to values: "best/…" on validation, "test/…" on test."""
+        weighted = self.importance_weighted
+        return (
+            {"best_epoch": self.best_epoch}
+            | self.valid.named("best/")
+            | self.test.named("test/")
+            | {"test/iw_nll": weighted.iw_nll, "test/iw_nll_se": weighted.iw_nll_se}
+            | {"test/iw_samples": weighted.samples, "test/iw_sentences": weighted.sentences}
+        )
+
+
+class Training:
+    """A variant being trained.
+
+    The same seed gives the same initial weights and the same batches to every variant with the same
+    model: batches, inner batches and model noise are drawn from generators of their own.
+    """
+
+    def __init__(
+        self, variant: Variant, corpus: Corpus, *, epochs: int, seed: int, device: str = "cpu"
+    ) -> None:
+        if epochs < 1:
+            raise ValueError(f"epochs must be >= 1, got {epochs}")
+        self.variant, self.corpus, self.epochs = variant, corpus, epochs
+        self.device = torch.device(device)
+        torch.manual_seed(seed)
+        self.model = TextVAE(variant, len(corpus.vocabulary)).to(self.device)
+        self.parameters = list(self.model.parameters())
+        self.inference_optimizer = variant.optimizer.build(self.model.inference_parameters())
+        self.generator_optimizer = variant.optimizer.build(self.model.generator_parameters())
+        self.rule = variant.updates.rule()
+        self.batch_rng, self.inner_rng = (
+            np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)
+        )
+        self.steps_per_epoch = count_batches(corpus.train, variant.batch_size)
+        self.cost = Cost()
+        self.epoch = 0
+        self.decay = DecayState()
+        self.best_epoch = 0
+        self.best_loss = math.inf
+        self.best_weights = copy.deepcopy(self.model.state_dict())
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epochs are done or learning-rate control has given up."""
+        return self.epoch >= self.epochs or self.variant.optimizer.exhausted(self.decay)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.cost.optimizer_steps, self.steps_per_epoch, self.epochs)
+
+    def run_epoch(self) -> EpochMetrics:
+        """Trains for one epoch and evaluates on the validation split.
+
+        Raises:
+            DivergedError: when the training loss or the validation loss is not finite.
+        """
+        start = time.perf_counter()
+        nll, kl = self._train()
+        valid, _ = evaluate(self.model, self.corpus.valid, self.device)
+        if not math.isfinite(nll + kl + valid.nll_plus_kl):
+            raise DivergedError(
+                f"loss not finite in epoch {self.epoch + 1}: training NLL {nll}, KL {kl}, "
+                f"validation NLL + KL {valid.nll_plus_kl}"
+            )
+        self.epoch += 1
+        weight, rate = self.variant.rate.schedule(self.progress), self._learning_rate
+        self.rule.after_epoch(self.epoch, valid)
+        self._keep_best(valid.nll_plus_kl)
+        self.cost.seconds += time.perf_counter() - start
+        self.cost.inner_steps = self.rule.state.inner_steps
+        return EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+
+    def final_metrics(self, *, iw_samples: int = 100, iw_sentences: int = 200) -> FinalMetrics:
+        """Evaluates the best validation checkpoint on validation and test; the model is left at it."""
+        self.model.load_state_dict(self.best_weights)
+        valid, _ = evaluate(self.model, self.corpus.valid, self.device)
+        test, losses_N = evaluate(self.model, self.corpus.test, self.device)
+        weighted = importance_weighted_nll(
+            self.model, self.corpus.test, self.device, samples=iw_samples, sentences=iw_sentences
+        )
+        return FinalMetrics(self.best_epoch, valid, test, weighted, losses_N)
+
+    def gradients(self, batch: Batch) -> BatchLoss:
+        """Gradients of the objective, clipped jointly; every sentence of the corpus weighs the same."""
+        tokens_BT = batch.tokens_BT.to(self.device, non_blocking=True)
+        sentences, length = tokens_BT.shape
+        nll_B, kl_BG = self.model(tokens_BT)
+        objective = nll_B.mean() + self.variant.rate(kl_BG, self.progress)
+        self.model.zero_grad()
+        (objective * (sentences / self.variant.batch_size)).backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.variant.clip_norm, foreach=True)
+        words = sentences * (length - 1)
+        self.cost.tokens += words
+        return BatchLoss(
+            objective.detach() * sentences, nll_B.detach().sum(), kl_BG.detach().sum(), words, sentences
+        )
+
+    def step_inference(self) -> None:
+        self.inference_optimizer.step()
+
+    def step_generator(self) -> None:
+        self.generator_optimizer.step()
+        self.cost.optimizer_steps += 1
+
+    def random_batch(self) -> Batch:
+        return random_batch(self.corpus.train, self.variant.batch_size, self.inner_rng)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on; a snapshot, safe to keep."""
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "inference_optimizer": self.inference_optimizer.state_dict(),
+                "generator_optimizer": self.generator_optimizer.state_dict(),
+                "rule": self.rule.state,
+                "batch_rng": self.batch_rng.bit_generator.state,
+                "inner_rng": self.inner_rng.bit_generator.state,
+                "torch_rng": torch.get_rng_state(),
+                "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "cost": self.cost,
+                "epoch": self.epoch,
+                "decay": self.decay,
+                "best_epoch": self.best_epoch,
+                "best_loss": self.best_loss,
+                "best_weights": self.best_weights,
+            }
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from a `state()` of a training with the same configuration."""
+        state = copy.deepcopy(state)
+        self.model.load_state_dict(state["model"])
+        self.inference_optimizer.load_state_dict(state["inference_optimizer"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.rule.state = state["rule"]
+        self.batch_rng.bit_generator.state = state["batch_rng"]
+        self.inner_rng.bit_generator.state = state["inner_rng"]
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"]:
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        for name in ("cost", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
+            setattr(self, name, state[name])
+
+    def _train(self) -> tuple[float, float]:
+        """One pass over the training split; mean NLL and KL in training mode."""
+        self.model.train()
+        nll, kl = (torch.zeros((), device=self.device) for _ in range(2))
+        for batch in training_batches(self.corpus.train, self.variant.batch_size, self.batch_rng):
+            loss = self.rule.update(self, batch)
+            nll += loss.nll
+            kl += loss.kl
+        sentences = len(self.corpus.train)
+        return float(nll) / sentences, float(kl) / sentences
+
+    def _keep_best(self, loss: float) -> None:
+        """Keeps the best weights; on a learning-rate decay goes back to them with fresh optimisers."""
+        improved = loss < self.best_loss
+        if improved:
+            self.best_epoch, self.best_loss = self.epoch, loss
+            self.best_weights = copy.deepcopy(self.model.state_dict())
+        decays = self.decay.decays
+        self.decay = self.variant.optimizer.after_epoch(self.decay, self.epoch, improved)
+        if self.decay.decays > decays:
+            self.model.load_state_dict(self.best_weights)
+            for optimizer in (self.inference_optimizer, self.generator_optimizer):
+                for group in optimizer.param_groups:
+                    group["lr"] = self._learning_rate
+
+    @property
+    def _learning_rate(self) -> float:
+        return self.variant.optimizer.learning_rate * self.variant.optimizer.scale(self.decay)

@@ -1,0 +1,63 @@
+"""Variant: the complete description of a text VAE and of how it is trained."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+
+from trainables import variants
+from trainables.decoders import Decoder, LSTMDecoder
+from trainables.encoders import Encoder, LSTMEncoder
+from trainables.initialization import Default, Initialization
+from trainables.latents import Gaussian, Latent
+from trainables.optimizers import Adam, Optimizer
+from trainables.parts import NOT_A_KNOB, Part, nearest, require
+from trainables.rates import Rate
+from trainables.sizes import Sizes
+from trainables.updates import Joint, Updates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant(Part):
+    """A recipe: it only combines parts. `with_knobs` gives the same recipe with other settings."""
+
+    name: str = field(metadata=NOT_A_KNOB)
+    paper: str = field(metadata=NOT_A_KNOB)
+    encoder: Encoder = field(default_factory=LSTMEncoder)
+    latent: Latent = field(default_factory=Gaussian)
+    decoder: Decoder = field(default_factory=LSTMDecoder)
+    rate: Rate = field(default_factory=Rate)
+    updates: Updates = field(default_factory=Joint)
+    optimizer: Optimizer = field(default_factory=Adam)
+    initialization: Initialization = field(default_factory=Default)
+    sizes: Sizes = field(default_factory=Sizes)
+    word_keep_rate: float = 1.0
+    batch_size: int = 32
+    clip_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.word_keep_rate <= 1, "word_keep_rate", "in [0, 1]", self.word_keep_rate)
+        require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
+        require(self.clip_norm > 0, "clip_norm", "> 0", self.clip_norm)
+
+
+class UnknownVariantError(ValueError):
+    """No variant of that name."""
+
+
+def variant_names() -> list[str]:
+    """Names of all variants: the modules of `trainables.variants`."""
+    return sorted(module.name for module in pkgutil.iter_modules(variants.__path__))
+
+
+def load_variant(name: str) -> Variant:
+    """The variant of that name.
+
+    Raises:
+        UnknownVariantError: naming the nearest and all known ones.
+    """
+    if name not in variant_names():
+        raise UnknownVariantError(f"no variant {name!r}; {nearest(name, variant_names())}")
+    variant: Variant = importlib.import_module(f"trainables.variants.{name}").VARIANT
+    return variant

@@ -1,0 +1,1 @@
+"""Variants: one file each, found by its name."""

@@ -1,0 +1,16 @@
+"""Aggressive training of the inference network before each step of the generator.
+
+With `kl_start` below 1 it is combined with linear annealing, as in the paper's best runs.
+"""
+
+from trainables.rates import Rate
+from trainables.schedules import Annealed
+from trainables.updates import Aggressive
+from trainables.variant import Variant
+
+VARIANT = Variant(
+    name="aggressive",
+    paper="He et al. 2019, Lagging Inference Networks and Posterior Collapse in Variational Autoencoders",
+    rate=Rate(schedule=Annealed(kl_start=1.0)),
+    updates=Aggressive(),
+)

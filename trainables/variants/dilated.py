@@ -1,0 +1,10 @@
+"""A decoder of dilated convolutions: the receptive field sets how much it needs z."""
+
+from trainables.decoders import DilatedDecoder
+from trainables.variant import Variant
+
+VARIANT = Variant(
+    name="dilated",
+    paper="Yang et al. 2017, Improved Variational Autoencoders for Text Modeling using Dilated Convolutions",
+    decoder=DilatedDecoder(),
+)
