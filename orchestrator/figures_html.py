@@ -75,7 +75,8 @@ def frontier_figure(
     for variant, label in shown.labels.items():
         _variant(figure, shown, variant, label)
     _levels(figure, shown)
-    note = f"<br><sup>{'; '.join(shown.notes)}</sup>" if shown.notes else ""
+    notes = shown.notes if shown.baselines else ["no baseline to compare with", *shown.notes]
+    note = f"<br><sup>{'; '.join(notes)}</sup>" if notes else ""
     figure.update_layout(
         title={"text": _safe(title) + note, "x": 0.01, "xanchor": "left"},
         template="plotly_white", font={"color": INK}, hovermode="closest",

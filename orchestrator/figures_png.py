@@ -48,11 +48,16 @@ def frontier_png(
         entropy_floor: entropy of the corpus in nats per sentence, or None.
         path: the file to write.
     """
-    shown = view(configurations, runs, entropy_floor=entropy_floor)
+    figure = draw(view(configurations, runs, entropy_floor=entropy_floor), title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def draw(shown: View, title: str) -> Figure:
+    """The picture itself: two panels on the left, everything that explains them on the right."""
     legend = _legend(shown)
-    figure = Figure(
-        figsize=(_WIDTH, max(_HEIGHT, 1.2 + _LEGEND_LINE * len(legend))), dpi=170, facecolor="white"
-    )
+    height = max(_HEIGHT, 1.2 + _LEGEND_LINE * len(legend))
+    figure = Figure(figsize=(_WIDTH, height), dpi=170, facecolor="white")
     FigureCanvasAgg(figure)
     figure.set_layout_engine(ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.09, hspace=0.03))
     figure.suptitle(_plain(title), x=0.012, ha="left", fontsize=13, color=INK)
@@ -60,8 +65,7 @@ def frontier_png(
     _plane(upper, shown)
     _differences(lower, shown)
     _write_legend(figure, legend)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    return figure
 
 
 def _plane(axes: Axes, shown: View) -> None:

@@ -42,7 +42,7 @@ def frontier_table(
         all_rows: show every configuration.
     """
     headers = _headers(entropy_floor)
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, caption_justify="left")
     table.add_column("variant and knobs", overflow="fold", vertical="top")
     for header in headers:
         table.add_column(_NARROW.get(header, header), justify="right", no_wrap=True)
@@ -85,7 +85,8 @@ def _rows(configurations: pd.DataFrame, all_rows: bool) -> pd.DataFrame:
         return configurations
     best = configurations.index.isin(best_of_each_variant(configurations).index)
     shown = best | configurations["on_frontier"] | (configurations["variant"] == BASELINE)
-    return configurations.loc[shown]
+    rows: pd.DataFrame = configurations.loc[shown]
+    return rows
 
 
 def _headers(entropy_floor: float | None) -> list[str]:
@@ -159,7 +160,8 @@ def _verdict(row: pd.Series, candidates: int) -> str:
         )
     if abs(gain) <= SIGNIFICANT * error:
         noise = f" by more than {SIGNIFICANT:g} standard errors" if gain > 0 else ""
-        return f"{name} does not beat the baseline{noise}: {difference(-gain, error)} nats per sentence ({basis})"
+        size = f"{difference(-gain, error)} nats per sentence"
+        return f"{name} does not beat the baseline{noise}: {size} ({basis})"
     decimals = 3 if error < 0.01 else 2
     size = f"by {number(abs(gain), decimals)} ± {uncertainty(error)} nats per sentence"
     errors = "" if error == 0 else f"{plural(round(abs(row['gain_z'])), 'standard error')}, "

@@ -37,7 +37,9 @@ class GaussianPosterior:
     def sample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
         """z_SBZ, reparameterised, so that gradients reach mean and variance."""
         shape = (samples, *self.mean_BZ.shape)
-        noise_SBZ = torch.randn(shape, generator=generator, device=self.mean_BZ.device)
+        noise_SBZ = torch.randn(
+            shape, generator=generator, device=self.mean_BZ.device, dtype=self.mean_BZ.dtype
+        )
         return self.mean_BZ + (0.5 * self.log_variance_BZ).exp() * noise_SBZ
 
     def kl(self) -> Tensor:

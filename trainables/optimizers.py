@@ -45,7 +45,7 @@ class Optimizer(Part, ABC):
 class Adam(Optimizer, name="adam"):
     """Adam (Kingma & Ba 2015) at a constant rate."""
 
-    learning_rate: float = 0.004
+    learning_rate: float = 0.002
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
@@ -59,7 +59,7 @@ class SGD(Optimizer, name="sgd"):
     """Plain SGD with decay on a plateau and rollback to the best checkpoint (He et al. 2019).
 
     The rate is multiplied by `decay_factor` after `decay_patience` epochs in a row without a better
-    validation NLL + KL, counted from epoch `decay_from`; after `max_decays` decays training ends.
+    validation NLL + KL, at epoch `decay_from` at the earliest; after `max_decays` decays training ends.
     """
 
     learning_rate: float = 1.0

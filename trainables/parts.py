@@ -49,6 +49,15 @@ class Part:
             found |= entries
         return found
 
+    def slots(self) -> set[str]:
+        """The knobs that choose a part."""
+        found: set[str] = set()
+        for field in _knob_fields(self):
+            part = getattr(self, field.name)
+            if isinstance(part, Part):
+                found |= part.slots() | ({field.name} if part.alternatives else set())
+        return found
+
     def with_knobs(self, values: Mapping[str, Any]) -> Self:
         """A copy with some knobs set; slots are filled first, so their new parts' knobs can be set too.
 
@@ -70,7 +79,7 @@ class Part:
                 continue
             choice = values.get(field.name, part.part_name)
             if part.alternatives and choice != part.part_name:
-                if choice not in part.alternatives:
+                if not isinstance(choice, str) or choice not in part.alternatives:
                     raise KnobError(
                         f"{field.name} must be one of {', '.join(part.alternatives)}, got {choice!r}"
                     )
@@ -128,6 +137,6 @@ def _checked(knob: str, kind: type, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise KnobError(f"{knob} must be of type {kind.__name__}, got {value!r}")
-    if kind is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise KnobError(f"{knob} must be finite, got {value!r}")
     return value

@@ -15,7 +15,7 @@ class Sizes(Part):
 
     embedding_size: int = 64
     hidden_size: int = 64
-    latent_size: int = 8
+    latent_size: int = 16
 
     def __post_init__(self) -> None:
         for knob, value in self.knobs().items():

@@ -43,7 +43,8 @@ class Cost:
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch: validation figures, the training objective's parts, the KL weight at its end, the cost."""
+    """One epoch: validation figures, the objective's parts in training, the KL weight of the last step,
+    the learning rate, and the cost so far."""
 
     epoch: int
     valid: SplitMetrics
@@ -89,7 +90,8 @@ class Training:
     """A variant being trained.
 
     The same seed gives the same initial weights and the same batches to every variant with the same
-    model: batches, inner batches and model noise are drawn from generators of their own.
+    model: batches and inner batches are drawn from generators of their own. Noise of the model comes from
+    torch's global generator, so one process trains one variant at a time.
     """
 
     def __init__(
@@ -140,7 +142,8 @@ class Training:
                 f"validation NLL + KL {valid.nll_plus_kl}"
             )
         self.epoch += 1
-        weight, rate = self.variant.rate.schedule(self.progress), self._learning_rate
+        last_step = dataclasses.replace(self.progress, step=self.cost.optimizer_steps - 1)
+        weight, rate = self.variant.rate.schedule(last_step), self._learning_rate
         self.rule.after_epoch(self.epoch, valid)
         self._keep_best(valid.nll_plus_kl)
         self.cost.seconds += time.perf_counter() - start
@@ -158,7 +161,8 @@ class Training:
         return FinalMetrics(self.best_epoch, valid, test, weighted, losses_N)
 
     def gradients(self, batch: Batch) -> BatchLoss:
-        """Gradients of the objective, clipped jointly; every sentence of the corpus weighs the same."""
+        """Gradients of the objective, clipped jointly. A batch counts by its number of sentences, so that
+        before clipping every sentence of the corpus weighs the same."""
         tokens_BT = batch.tokens_BT.to(self.device, non_blocking=True)
         sentences, length = tokens_BT.shape
         nll_B, kl_BG = self.model(tokens_BT)
@@ -193,7 +197,7 @@ class Training:
                 "batch_rng": self.batch_rng.bit_generator.state,
                 "inner_rng": self.inner_rng.bit_generator.state,
                 "torch_rng": torch.get_rng_state(),
-                "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "cuda_rng": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
                 "cost": self.cost,
                 "epoch": self.epoch,
                 "decay": self.decay,
@@ -213,8 +217,8 @@ class Training:
         self.batch_rng.bit_generator.state = state["batch_rng"]
         self.inner_rng.bit_generator.state = state["inner_rng"]
         torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        if self._on_gpu:
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         for name in ("cost", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
             setattr(self, name, state[name])
 
@@ -230,7 +234,7 @@ class Training:
         return float(nll) / sentences, float(kl) / sentences
 
     def _keep_best(self, loss: float) -> None:
-        """Keeps the best weights; on a learning-rate decay goes back to them with fresh optimisers."""
+        """Keeps the best weights; on a learning-rate decay goes back to them."""
         improved = loss < self.best_loss
         if improved:
             self.best_epoch, self.best_loss = self.epoch, loss
@@ -242,6 +246,10 @@ class Training:
             for optimizer in (self.inference_optimizer, self.generator_optimizer):
                 for group in optimizer.param_groups:
                     group["lr"] = self._learning_rate
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
     @property
     def _learning_rate(self) -> float:

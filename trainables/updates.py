@@ -63,6 +63,7 @@ class Rule(ABC):
     def update(self, learner: Learner, batch: Batch) -> BatchLoss:
         """One step of the generator with what goes with it; the loss is that of the last gradients."""
 
+    @abstractmethod
     def after_epoch(self, epochs_done: int, valid: SplitMetrics) -> None:
         """Looks at the validation metrics after each epoch."""
 
@@ -115,6 +116,9 @@ class _JointRule(Rule):
         learner.step_inference()
         learner.step_generator()
         return loss
+
+    def after_epoch(self, epochs_done: int, valid: SplitMetrics) -> None:
+        pass
 
 
 class _AggressiveRule(_JointRule):

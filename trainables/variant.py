@@ -33,7 +33,7 @@ class Variant(Part):
     initialization: Initialization = field(default_factory=Default)
     sizes: Sizes = field(default_factory=Sizes)
     word_keep_rate: float = 1.0
-    batch_size: int = 32
+    batch_size: int = 16
     clip_norm: float = 5.0
 
     def __post_init__(self) -> None:

@@ -143,15 +143,15 @@ def test_max_sentences_keeps_a_random_part_in_the_order_of_the_file(tmp_path: Pa
 def test_nothing_gives_the_embedded_corpus() -> None:
     corpus = load_corpus(None)
     assert corpus.name == "embedded"
-    assert corpus.entropy_floor == pytest.approx(10.5682, abs=1e-4)
+    assert corpus.entropy_floor == pytest.approx(9.8751, abs=1e-4)
     small = load_corpus(None, max_sentences=100, seed=0)
     assert [len(split) for split in (small.train, small.valid, small.test)] == [100, 10, 10]
     assert small.train.tokens.tolist() == corpus.train.tokens[: small.train.tokens.size].tolist()
     assert small.vocabulary == corpus.vocabulary
     assert len(load_corpus(None, max_sentences=100_000).train) == 3000
     assert load_corpus(None, seed=1).digest != corpus.digest
-    assert_refused(None, "vocabulary of 225", "got vocabulary_size 224", vocabulary_size=224)
-    assert load_corpus(None, vocabulary_size=225).digest == corpus.digest
+    assert_refused(None, "vocabulary of 129", "got vocabulary_size 128", vocabulary_size=128)
+    assert load_corpus(None, vocabulary_size=129).digest == corpus.digest
 
 
 def test_the_digest_sees_every_part(tmp_path: Path) -> None:

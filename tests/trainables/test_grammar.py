@@ -28,9 +28,9 @@ def decode(vocabulary: Vocabulary, split: Split) -> list[tuple[str, ...]]:
 def test_the_slots_are_distinct_words() -> None:
     slots = [slot for topic in TOPICS for slot in topic.slots]
     words = [word for slot in slots for word in slot]
-    assert len(TOPICS) == 16
+    assert len(TOPICS) == 8
     assert {len(slot) for slot in slots} == {3}
-    assert len(words) == len(set(words)) == 192
+    assert len(words) == len(set(words)) == 96
     assert not set(words) & ({word for filler in FILLERS for word in filler} | {"in", "the", ",", "."})
 
 
@@ -40,13 +40,13 @@ def test_the_fillers_vary_in_length() -> None:
 
 
 def test_entropy_by_hand() -> None:
-    assert pytest.approx(math.log(16) + math.log(30) + 4 * math.log(3)) == ENTROPY
-    assert pytest.approx(10.5682, abs=1e-4) == ENTROPY
+    assert pytest.approx(math.log(8) + math.log(30) + 4 * math.log(3)) == ENTROPY
+    assert pytest.approx(9.8751, abs=1e-4) == ENTROPY
 
 
 def test_entropy_by_enumeration() -> None:
     sentences = list(all_sentences())
-    assert len(sentences) == len(set(sentences)) == 38_880
+    assert len(sentences) == len(set(sentences)) == 19_440
     log_p = np.array([sentence_log_probability(sentence) for sentence in sentences])
     assert np.exp(log_p).sum() == pytest.approx(1.0, abs=1e-9)
     assert -(np.exp(log_p) * log_p).sum() == pytest.approx(ENTROPY, abs=1e-9)
@@ -60,7 +60,7 @@ def test_entropy_by_sampling() -> None:
     topics = np.array(
         [next(i for i, topic in enumerate(TOPICS) if words[2] in topic.places) for words in samples]
     )
-    assert chi_square(np.bincount(topics, minlength=16)) < 37.7  # 15 degrees of freedom, p = 0.001
+    assert chi_square(np.bincount(topics, minlength=8)) < 24.3  # 7 degrees of freedom, p = 0.001
     synonyms = np.array([[slot_index(words, slot) for slot in range(4)] for words in samples])
     assert chi_square(np.bincount(synonyms @ [27, 9, 3, 1], minlength=81)) < 124.8  # 80 degrees of freedom
     pairs = [" ".join(words).split(" , ")[1:3] for words in samples]
@@ -80,7 +80,7 @@ def chi_square(counts: npt.NDArray[np.int64]) -> float:
 
 
 def test_probability_of_one_sentence() -> None:
-    assert sentence_log_probability(SENTENCE.split()) == pytest.approx(-math.log(38_880))
+    assert sentence_log_probability(SENTENCE.split()) == pytest.approx(-math.log(19_440))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_corpus() -> None:
     assert corpus.train.labels is None
     assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == [3000, 1000, 1000]
     # The specials, the slots, and 29 words that stand in the fillers or the frame.
-    assert len(corpus.vocabulary) == 4 + 192 + 29
+    assert len(corpus.vocabulary) == 4 + 96 + 29
     assert len(set(corpus.train.lengths.tolist())) == 7
     for split in (corpus.train, corpus.valid, corpus.test):
         assert not (split.tokens == UNK).any()

@@ -1,0 +1,78 @@
+"""Results of a sweep's trials as the data frame that the frontier is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from orchestrator.records import TrialPlan
+
+TEST_FIGURES = ("nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "mutual_information", "active_units")
+COSTS = ("seconds", "optimizer_steps", "inner_steps", "tokens")
+COLLAPSED_KL = 0.1
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A finished training: what was run, its final figures (empty if it failed), its cost.
+
+    `losses_N` is NLL + KL of each test sentence in nats, None if the training failed.
+    """
+
+    trial_id: str
+    plan: TrialPlan
+    final: Mapping[str, float]
+    cost: Mapping[str, float]
+    losses_N: NDArray[np.float32] | None = None
+    failure: str | None = None
+
+    @classmethod
+    def from_tune(cls, trial_id: str, config: Mapping[str, Any], result: Mapping[str, Any]) -> TrialResult:
+        """From a trial's configuration and its last result."""
+        metrics = result.get("metrics", {})
+        return cls(
+            trial_id,
+            TrialPlan.from_config(config),
+            result.get("final", {}),
+            {name: metrics.get(name, np.nan) for name in COSTS},
+            result.get("losses_N"),
+            result.get("failure"),
+        )
+
+    @property
+    def collapsed(self) -> bool:
+        """KL below 0.1 nats per sentence and no active unit, on test."""
+        return self.final["test/kl"] < COLLAPSED_KL and self.final["test/active_units"] == 0
+
+    def row(self) -> dict[str, Any]:
+        """One row of the frontier's `runs`."""
+        plan = self.plan
+        about = {
+            "trial_id": self.trial_id,
+            "variant": plan.variant,
+            "kind": plan.kind,
+            "decoder": plan.build().decoder.label,
+            "seed": plan.seed,
+            "knobs": plan.label,
+        }
+        figures = {name: self.final.get(f"test/{name}", np.nan) for name in TEST_FIGURES}
+        return about | figures | dict(self.cost)
+
+
+def runs_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
+    """A row a trial."""
+    return pd.DataFrame([result.row() for result in results])
+
+
+def losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.float64]]:
+    """Each sentence's NLL + KL by trial, for paired comparisons."""
+    return {
+        result.trial_id: result.losses_N.astype(np.float64)
+        for result in results
+        if result.losses_N is not None
+    }

@@ -1,0 +1,208 @@
+"""Runs a sweep: Ray, the Tuner, what is shown meanwhile, and the report at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from rich.console import Console
+
+from orchestrator.plan import SearchPlan
+from orchestrator.progress import ProgressCallback, SweepProgress, duration
+from orchestrator.report import Report
+from orchestrator.results import TrialResult
+from orchestrator.search import SweepSearcher
+from orchestrator.spec import SPEC_FILE, SweepSpec
+from orchestrator.tracking import MlflowTracker, ui_command
+from orchestrator.tracking_callback import TrackingCallback
+from trainables.splits import Corpus
+from trainables.trainable import TextVAETrainable, TrialSettings
+
+TUNE_FOLDER = "tune"
+DELIVERY_SECONDS = 60.0
+CHECKPOINTS_A_TRIAL = 5
+FAILURES_A_TRIAL = 3
+DONE, FAILED = 0, 1
+
+
+def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
+    """Runs or resumes the sweep and reports.
+
+    Returns:
+        The exit status: 0 when at least one trial of each planned kind finished, 1 when none did.
+
+    Raises:
+        KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
+    """
+    console = Console()
+    plan = SearchPlan.of(spec)
+    _start_ray(spec)
+    try:
+        tracker = MlflowTracker(spec.tracking_uri, spec.name)
+        problem = tracker.start_sweep(
+            params={"corpus": corpus.name, "digest": corpus.digest, "epochs": str(spec.epochs)},
+            spec_path=spec.folder / SPEC_FILE,
+            knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
+        )
+        _announce(console, spec, corpus, plan, problem)
+        concurrency = _concurrency(spec)
+        progress = SweepProgress(spec.name, plan.planned(), spec.epochs, concurrency)
+        shown = ProgressCallback(progress)
+        try:
+            results = _fit(spec, corpus, plan, concurrency, [shown, TrackingCallback(tracker)], resume)
+        finally:
+            shown.stop()
+        return _finish(console, spec, corpus, plan, tracker, results)
+    finally:
+        ray.shutdown()
+
+
+def _start_ray(spec: SweepSpec) -> None:
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not os.environ.get("RAY_ADDRESS"):
+        options |= {"include_dashboard": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        ray.init(**options)
+
+
+def _concurrency(spec: SweepSpec) -> int:
+    """How many trials fit on the cluster as it is now, or as many as the spec says."""
+    if spec.max_concurrent is not None:
+        return spec.max_concurrent
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fits = [have.get("CPU", 0.0) / spec.resources.cpus]
+    if spec.resources.gpus:
+        fits.append(have.get("GPU", 0.0) / spec.resources.gpus)
+    return max(1, int(min(fits)))
+
+
+def _fit(
+    spec: SweepSpec,
+    corpus: Corpus,
+    plan: SearchPlan,
+    concurrency: int,
+    callbacks: list[tune.Callback],
+    resume: bool,
+) -> list[TrialResult]:
+    settings = TrialSettings(
+        epochs=spec.epochs,
+        device="cuda" if spec.resources.gpus else "cpu",
+        threads=max(1, int(spec.resources.cpus)),
+        iw_samples=spec.iw_samples,
+        iw_sentences=spec.iw_sentences,
+    )
+    trainable = tune.with_resources(
+        tune.with_parameters(TextVAETrainable, settings=settings, corpus=corpus),
+        {"CPU": spec.resources.cpus, "GPU": spec.resources.gpus},
+    )
+    folder = spec.folder / TUNE_FOLDER
+    if resume and tune.Tuner.can_restore(folder):
+        tuner = tune.Tuner.restore(str(folder), trainable=trainable, resume_errored=True)
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=SweepSearcher(plan),
+                num_samples=sum(plan.planned().values()),
+                max_concurrent_trials=concurrency,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=TUNE_FOLDER,
+                storage_path=str(spec.folder),
+                callbacks=callbacks,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=FAILURES_A_TRIAL),
+                checkpoint_config=tune.CheckpointConfig(
+                    num_to_keep=1, checkpoint_frequency=max(1, spec.epochs // CHECKPOINTS_A_TRIAL)
+                ),
+            ),
+        )
+    grid = tuner.fit()
+    return [_result(grid[number]) for number in range(len(grid))]
+
+
+def _result(result: tune.Result) -> TrialResult:
+    metrics = result.metrics or {}
+    return TrialResult.from_tune(metrics.get("trial_id", Path(result.path).name), result.config or {}, metrics)
+
+
+def _announce(
+    console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan, problem: str | None
+) -> None:
+    planned = plan.planned()
+    console.print(
+        f"sweep {spec.name}: {sum(planned.values())} trials of {spec.epochs} epochs "
+        f"({', '.join(f'{variant} {count}' for variant, count in planned.items())})",
+        highlight=False,
+    )
+    floor = corpus.entropy_floor
+    known = f", entropy floor {floor:.2f} nats per sentence" if floor is not None else ""
+    console.print(
+        f"corpus {corpus.name}: {len(corpus.train):,} / {len(corpus.valid):,} / {len(corpus.test):,} "
+        f"sentences, {len(corpus.vocabulary):,} words{known}",
+        highlight=False,
+    )
+    if problem is not None:
+        console.print(f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow")
+
+
+def _finish(
+    console: Console,
+    spec: SweepSpec,
+    corpus: Corpus,
+    plan: SearchPlan,
+    tracker: MlflowTracker,
+    results: list[TrialResult],
+) -> int:
+    """Writes and shows the report, and says what to do next."""
+    finished = [result for result in results if result.final]
+    ended = [result for result in results if result.final or result.failure is not None]
+    interrupted = len(ended) < len(results)
+    report = Report.of(f"{corpus.name}: {spec.name}", results, corpus.entropy_floor)
+    paths: list[Path] = []
+    if finished:
+        paths = report.write(spec.folder)
+        tracker.tag_trials(report.tags())
+    tracker.finish_sweep(
+        status="KILLED" if interrupted else "FINISHED",
+        metrics=report.metrics() if finished else {},
+        artifacts=paths,
+        note=report.markdown(),
+    )
+    delivery = tracker.close(DELIVERY_SECONDS)
+    report.show(console)
+    _next_steps(console, spec, tracker, paths)
+    if not delivery.complete:
+        console.print(f"warning: MLflow: {delivery}", style="yellow", markup=False)
+    if interrupted:
+        raise KeyboardInterrupt
+    return DONE if finished else FAILED
+
+
+def _next_steps(console: Console, spec: SweepSpec, tracker: MlflowTracker, paths: list[Path]) -> None:
+    console.print()
+    for path in paths:
+        if path.suffix in (".png", ".html", ".csv"):
+            console.print(f"  {_relative(path)}", highlight=False, soft_wrap=True)
+    command = ui_command(spec.tracking_uri)
+    if command:
+        console.print(f"next: {command}", highlight=False, soft_wrap=True, markup=False)
+    for what, link in (("compare", tracker.comparison_link), ("runs", tracker.link)):
+        if link:
+            console.print(f"  {what}: {link}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)

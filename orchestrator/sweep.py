@@ -1,0 +1,185 @@
+"""The command: `python -m orchestrator.sweep [SPEC] [options]`.
+
+Imports what it needs when it needs it: help and what is wrong with a single field show at once, and every
+other error of the user before Ray is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.spec import SweepSpec
+
+USER_ERROR, INTERRUPTED = 2, 130
+_WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This run"
+_EPILOG = """
+[bold]Examples[/bold]
+
+  All variants on the embedded corpus, on a CPU:
+
+    python -m orchestrator.sweep
+
+  Your own text, 16 configurations a variant, two at a time on each GPU:
+
+    python -m orchestrator.sweep --corpus data/yelp --trials 16 --gpus 0.5
+
+  From a file, with a larger model, and only to see what it would do:
+
+    python -m orchestrator.sweep spec.yaml --set hidden_size=256 --dry-run
+
+  Go on after an interruption:
+
+    python -m orchestrator.sweep --resume embedded-20260131-120000
+
+[dim]Exit status: 0 done, 2 a mistake in what was asked for, 130 interrupted.[/dim]
+"""
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+def _option(text: str, panel: str, default: str | None, *names: str, metavar: str | None = None) -> Any:
+    """An option that says what holds without it: the file's value, or else this default."""
+    note = f" [dim]\\[default: {default}][/dim]" if default else ""
+    return typer.Option(*names, help=text + note, rich_help_panel=panel, show_default=False, metavar=metavar)
+
+
+@app.command(epilog=_EPILOG)
+def main(
+    context: typer.Context,
+    spec: Annotated[
+        Path | None,
+        typer.Argument(metavar="SPEC", help="YAML file; an option goes before what it says."),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        _option("Folder or text file.", _WHAT, "embedded", metavar="PATH"),
+    ] = None,
+    max_sentences: Annotated[
+        int | None, _option("Most training sentences.", _WHAT, "all", metavar="N")
+    ] = None,
+    variants: Annotated[
+        str | None, _option("Names with commas between.", _WHAT, "all", metavar="A,B,…")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        _option(
+            "Fix a knob everywhere; repeatable.",
+            _WHAT,
+            None,
+            "--set",
+            metavar="KNOB=VALUE",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, _option("Configurations of each variant.", _HOW_MUCH, "4", metavar="N")
+    ] = None,
+    epochs: Annotated[int | None, _option("Epochs of each trial.", _HOW_MUCH, "20", metavar="N")] = None,
+    baseline_seeds: Annotated[
+        int | None, _option("Trials of each baseline.", _HOW_MUCH, "3", metavar="N")
+    ] = None,
+    replicates: Annotated[
+        int | None, _option("Fresh seeds of each variant's best.", _HOW_MUCH, "3", metavar="N")
+    ] = None,
+    seed: Annotated[int | None, _option("Seed of everything random.", _HOW_MUCH, "0", metavar="N")] = None,
+    cpus: Annotated[float | None, _option("CPUs of each trial.", _WHERE, "1", metavar="N")] = None,
+    gpus: Annotated[
+        float | None, _option("GPUs of each trial, such as 0.5.", _WHERE, "0", metavar="N")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, _option("Most trials at a time.", _WHERE, "what fits", metavar="N")
+    ] = None,
+    storage: Annotated[
+        str | None, _option("Folder for all sweeps.", _WHERE, "sweeps", metavar="PATH")
+    ] = None,
+    tracking_uri: Annotated[
+        str | None,
+        _option("MLflow's address; also $MLFLOW_TRACKING_URI.", _WHERE, "sqlite:///mlflow.db", metavar="URI"),
+    ] = None,
+    name: Annotated[
+        str | None, _option("Name of the sweep.", _RUN, "CORPUS-DATE-TIME", metavar="NAME")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with an earlier sweep and its spec.", rich_help_panel=_RUN, metavar="NAME"),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show spec, ranges and baselines; run nothing.", rich_help_panel=_RUN),
+    ] = False,
+) -> None:
+    """Search text VAEs for the best trade of reconstruction against KL, beside the collapsed baseline."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    given = {"set" if key == "set_" else key: value for key, value in context.params.items()}
+    options = {key: value for key, value in given.items() if key not in ("spec", "resume", "dry_run")}
+    try:
+        raise typer.Exit(_run(spec, options, resume, dry_run))
+    except KeyboardInterrupt:
+        typer.echo("interrupted before the sweep began", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _run(file: Path | None, options: dict[str, Any], resume: str | None, dry_run: bool) -> int:
+    from orchestrator.spec import SweepSpec
+    from orchestrator.spec_errors import SpecError
+
+    try:
+        if resume is None:
+            spec = SweepSpec.load(file, options)
+        else:
+            from orchestrator.sweep_folder import saved_spec
+
+            spec = saved_spec(resume, options, file)
+        if dry_run:
+            return _show(spec)
+        return _start(spec, resume=resume is not None)
+    except SpecError as error:
+        return _refuse(error)
+
+
+def _start(spec: SweepSpec, *, resume: bool) -> int:
+    from orchestrator.preflight import check
+    from orchestrator.sweep_folder import prepare_folder, sole_user
+    from trainables.corpora import CorpusError
+
+    try:
+        corpus = check(spec, resume=resume)
+    except CorpusError as error:
+        return _refuse(error)
+    if not resume:
+        prepare_folder(spec)
+    try:
+        with sole_user(spec.folder):
+            from orchestrator.runner import run_sweep
+
+            status: int = run_sweep(spec, corpus, resume=resume)
+            return status
+    except KeyboardInterrupt:
+        place = [] if spec.storage == Path.cwd() / "sweeps" else ["--storage", os.path.relpath(spec.storage)]
+        again = shlex.join(["python", "-m", "orchestrator.sweep", "--resume", spec.name, *place])
+        typer.echo(f"interrupted; go on with: {again}", err=True)
+        return INTERRUPTED
+
+
+def _show(spec: SweepSpec) -> int:
+    from rich.console import Console
+
+    from orchestrator.dry_run import show
+
+    show(spec, Console())
+    return 0
+
+
+def _refuse(error: ValueError) -> int:
+    for line in str(error).splitlines():
+        typer.echo(f"error: {line}", err=True)
+    return USER_ERROR
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,99 @@
+"""The folder of a sweep: made once, under a name of its own, with the spec in it; found again to resume."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.spec import SPEC_FILE, SweepSpec
+from orchestrator.spec_errors import SpecError, hint
+from orchestrator.spec_options import flag_of, given
+
+MAY_CHANGE = ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri")
+_LOCK_FILE = ".lock"
+
+
+def prepare_folder(spec: SweepSpec) -> Path:
+    """Make the sweep's folder and save the spec there; of two sweeps of one name only one gets it.
+
+    Raises:
+        SpecError: the name is in use, or the folder cannot be written.
+    """
+    try:
+        spec.storage.mkdir(parents=True, exist_ok=True)
+        spec.folder.mkdir()
+        unfinished = spec.folder / f"{SPEC_FILE}.partial"
+        unfinished.write_text(spec.to_yaml(), encoding="utf-8")
+        unfinished.rename(spec.folder / SPEC_FILE)
+    except FileExistsError:
+        raise name_in_use(spec) from None
+    except OSError as error:
+        raise _not_writable(spec.folder, error) from error
+    return spec.folder
+
+
+def saved_spec(name: str, options: Mapping[str, Any], file: Path | None = None) -> SweepSpec:
+    """The spec of an earlier sweep.
+
+    Args:
+        options: as in `SweepSpec.load`; only those of `MAY_CHANGE` may be given.
+        file: the command's SPEC, which may not be given either.
+
+    Raises:
+        SpecError: another option is given, or there is no such sweep.
+    """
+    others = [flag_of(option) for option in given(options) if option not in MAY_CHANGE]
+    refused = [*(["SPEC"] if file else []), *others]
+    if refused:
+        may = ", ".join(map(flag_of, MAY_CHANGE))
+        raise SpecError(
+            f"--resume: the sweep's saved spec holds, so only {may} may change, got {', '.join(refused)}"
+        )
+    storage = SweepSpec.load(None, {"storage": options.get("storage")}).storage
+    folder = storage / name
+    known = sorted(path.parent.name for path in storage.glob(f"*/{SPEC_FILE}"))
+    if name not in known:
+        problem = f"no sweep {name!r} in {storage}; {hint(name, known)}"
+        if folder.is_dir() and Path(os.path.abspath(folder)).parent == storage:
+            problem = f"{folder} must hold {SPEC_FILE}, got none: the sweep never began, start it anew"
+        raise SpecError(f"--resume: {problem}")
+    return SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
+
+
+def name_in_use(spec: SweepSpec) -> SpecError:
+    """The error about a name that another sweep has, with the ways out."""
+    resume = f"--resume {spec.name}" if (spec.folder / SPEC_FILE).is_file() else f"removing {spec.folder}"
+    return SpecError(
+        f"name must be new in {spec.storage}, got {spec.name!r}: choose another --name, or try {resume}"
+    )
+
+
+@contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """Holds the sweep's folder: it cannot be resumed while it runs.
+
+    Raises:
+        SpecError: another process holds it.
+    """
+    try:
+        lock = (folder / _LOCK_FILE).open("w")
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno == errno.EWOULDBLOCK:
+                raise SpecError(
+                    f"a sweep must run once at a time, got one that runs already: {folder}"
+                ) from None
+        yield  # some network file systems know no locks: then nothing is held
+
+
+def _not_writable(folder: Path, error: OSError) -> SpecError:
+    return SpecError(f"storage must be a folder that can be written, got {error.strerror!r}: {folder}")

@@ -1,0 +1,76 @@
+"""The tracker as a Ray Tune callback: it runs in the driver's loop, so it never waits and never raises."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from orchestrator.records import TrialPlan
+from orchestrator.tracking import MlflowTracker
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+
+def _harmless(hook: Callable[P, None]) -> Callable[P, None]:
+    """An exception in a callback would end the whole sweep: it is logged instead."""
+
+    @functools.wraps(hook)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Exception:
+            logger.exception("tracking failed in %s; the sweep goes on", hook.__name__)
+
+    return guarded
+
+
+class TrackingCallback(Callback):
+    """Passes trials and their results to the tracker.
+
+    A result holds "metrics" (name → value) and "epoch", the last one also "final" (name → value), that
+    of a diverged trial "diverged" (why). `trial.config` is a `TrialPlan.config()`.
+
+    Tune pickles it at the start and asks for its state at every snapshot: what is not delivered yet is
+    part of that, so that a sweep resumed after a crash of the driver delivers it.
+    """
+
+    def __init__(self, tracker: MlflowTracker) -> None:
+        self.tracker = tracker
+
+    @_harmless
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.tracker.start_trial(trial.trial_id, TrialPlan.from_config(trial.config))
+
+    @_harmless
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        metrics = {**result.get("metrics", {}), **result.get("final", {})}
+        step = int(result.get("epoch", result.get("training_iteration", 0)))
+        if metrics:
+            self.tracker.log_metrics(trial.trial_id, metrics, step)
+        if problem := result.get("diverged"):
+            tags = {"diverged": "true", "orchestrator.problem": str(problem)}
+            self.tracker.tag_trials({trial.trial_id: tags})
+
+    @_harmless
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.tracker.end_trial(trial.trial_id, "FINISHED")
+
+    @_harmless
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.tracker.end_trial(trial.trial_id, "FAILED")
+
+    def get_state(self) -> dict[str, Any] | None:
+        return {"undelivered": self.tracker.undelivered()}
+
+    @_harmless
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.tracker.redeliver(state["undelivered"])

@@ -1,0 +1,24 @@
+"""How a trial is described in MLflow: its run's name, tags and params."""
+
+from __future__ import annotations
+
+from orchestrator.records import TrialPlan
+from orchestrator.tracking_limits import LONGEST_NAME, shortened
+from orchestrator.tracking_links import KIND_TAG
+from orchestrator.tracking_mail import Opening
+
+
+def trial_opening(plan: TrialPlan, start_ms: int) -> Opening:
+    """The trial's run, named such as "cyclical cycles=4 ramp_share=0.5" or "vanilla (replicate, seed 7)"."""
+    name = f"{plan.variant} {plan.label}".strip()
+    if plan.kind != "trial":
+        name = f"{name} ({plan.kind}, seed {plan.seed})"
+    return Opening(shortened(name, LONGEST_NAME), {KIND_TAG: plan.kind, "variant": plan.variant}, start_ms)
+
+
+def trial_params(plan: TrialPlan) -> dict[str, str]:
+    """Every knob of the variant, searched or not, and what the trial is."""
+    variant = plan.build()
+    about = {"variant": plan.variant, "kind": plan.kind, "seed": plan.seed}
+    about["decoder_label"] = variant.decoder.label
+    return {name: str(value) for name, value in (variant.knobs() | about).items()}

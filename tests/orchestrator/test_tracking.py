@@ -1,0 +1,404 @@
+"""The tracker against a real sqlite store: what stands in MLflow afterwards, exactly."""
+
+import logging
+import math
+import pickle
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.records import TrialPlan
+from orchestrator.tracking import Delivery, MlflowTracker, sqlite_uri
+from orchestrator.tracking_store import _prepare
+from tests.orchestrator.tracking_fixtures import EXPERIMENT, Reader, plan
+
+Open = Callable[..., MlflowTracker]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as MLflow makes it, which takes a second or two: made once, copied for each test."""
+    database = tmp_path_factory.mktemp("made") / "mlflow.db"
+    _prepare(database)
+    MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
+    return database
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(tmp_path / "mlflow.db")) as target:
+        source.backup(target)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[Open]:
+    trackers: list[MlflowTracker] = []
+
+    def open_tracker(uri: str | None = None, sweep: str = "s") -> MlflowTracker:
+        trackers.append(MlflowTracker(uri or sqlite_uri(folder), sweep))
+        return trackers[-1]
+
+    yield open_tracker
+    for tracker in trackers:
+        tracker.close(0)
+
+
+@pytest.fixture
+def reader(folder: Path) -> Reader:
+    return Reader(sqlite_uri(folder))
+
+
+def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Path) -> None:
+    (folder / "sweep.yaml").write_text("corpus: grammar\n")
+    (folder / "frontier.csv").write_text("nll,kl\n")
+    tracker = opened()
+    assert (
+        tracker.start_sweep(params={"epochs": "2"}, tags={"a": "b"}, spec_path=folder / "sweep.yaml") is None
+    )
+    tracker.start_trial("t0", plan(cycles=3))
+    tracker.start_trial("t1", TrialPlan("language_model", "baseline", {}, 7))
+    for epoch in (1, 2):
+        tracker.log_metrics("t0", {"nll": 10.0 - epoch, "train/nll": 9, "active_units": epoch}, epoch, epoch)
+    tracker.log_metrics("t0", {"test/nll": 8.5, "best/nll": 8.0}, 2)
+    tracker.end_trial("t0", "FINISHED")
+    tracker.end_trial("t1", "FAILED")
+    tracker.tag_trials({"t0": {"frontier": "true", "collapsed": "false"}})
+    tracker.finish_sweep(
+        status="FINISHED",
+        metrics={"hypervolume": 1.5},
+        artifacts=[folder / "frontier.csv"],
+        tags={"trials": "2"},
+        note="# Done",
+    )
+    assert tracker.close(30) == Delivery(9, 0, 0, None)
+
+    parent, trials = reader.parent(), reader.trials()
+    assert parent.info.status == "FINISHED"
+    assert parent.info.run_name == "s"
+    assert parent.data.params == {"epochs": "2"}
+    assert parent.data.metrics == {"hypervolume": 1.5}
+    assert parent.data.tags == {
+        "orchestrator.sweep": "s",
+        "orchestrator.kind": "sweep",
+        "a": "b",
+        "trials": "2",
+        "mlflow.runName": "s",
+        "mlflow.note.content": "# Done",
+    }
+    assert reader.artifacts() == ["frontier.csv", "sweep.yaml"]
+    assert (folder / "mlartifacts" / parent.info.run_id / "artifacts" / "frontier.csv").is_file()
+
+    trial = trials["t0"]
+    assert trial.info.status == "FINISHED"
+    assert trial.data.tags == {
+        "orchestrator.sweep": "s",
+        "orchestrator.kind": "trial",
+        "orchestrator.trial_id": "t0",
+        "variant": "cyclical",
+        "frontier": "true",
+        "collapsed": "false",
+        "mlflow.parentRunId": parent.info.run_id,
+        "mlflow.runName": "cyclical cycles=3 ramp_share=0.5",
+    }
+    knobs = {name: str(value) for name, value in plan(cycles=3).build().knobs().items()}
+    about = {"variant": "cyclical", "kind": "trial", "seed": "1", "decoder_label": "lstm"}
+    assert trial.data.params == knobs | about
+    assert trial.data.params["cycles"] == "3"
+    assert reader.history("t0", "nll") == [(1, 9.0), (2, 8.0)]
+    assert reader.history("t0", "active_units") == [(1, 1.0), (2, 2.0)]
+    assert reader.history("t0", "test/nll") == [(2, 8.5)]
+    points = reader.client.get_metric_history(trial.info.run_id, "nll")
+    assert [point.timestamp for point in points] == [1, 2]
+
+    assert trials["t1"].info.status == "FAILED"
+    assert trials["t1"].info.run_name == "language_model (baseline, seed 7)"
+    assert trials["t1"].data.tags["orchestrator.kind"] == "baseline"
+    view = [tag for tag in reader.client.get_experiment_by_name(EXPERIMENT).tags if "sharedViewState" in tag]
+    assert len(view) == 1
+
+
+def test_a_resumed_sweep_continues_its_runs(opened: Open, reader: Reader) -> None:
+    first = opened()
+    first.start_sweep(params={"epochs": "3"})
+    for trial_id in ("t0", "t1"):
+        first.start_trial(trial_id, plan())
+        for epoch in (1, 2):
+            first.log_metrics(trial_id, {"nll": float(epoch)}, epoch)
+    first.end_trial("t0", "FINISHED")
+    first.finish_sweep(status="KILLED", metrics={"hypervolume": 1.0})
+    assert first.close(30).complete
+    assert {trial_id: run.info.status for trial_id, run in reader.trials().items()} == {
+        "t0": "FINISHED",
+        "t1": "KILLED",
+    }
+    assert reader.parent().info.status == "KILLED"
+    ids = {run.info.run_id for run in reader.runs()}
+
+    second = opened()
+    second.start_sweep(params={"epochs": "3"})
+    second.start_trial("t1", plan())
+    second.flush(30)
+    assert reader.trials()["t1"].info.status == reader.parent().info.status == "RUNNING"
+    for epoch in (2, 3):  # its checkpoint was of epoch 1; a little time has passed
+        second.log_metrics("t1", {"nll": float(epoch), "new": 1.0}, epoch)
+    second.end_trial("t1", "FINISHED")
+    second.tag_trials({"t0": {"frontier": "true"}})
+    second.finish_sweep(status="FINISHED", metrics={"hypervolume": 2.0})
+    assert second.close(30).complete
+
+    assert {run.info.run_id for run in reader.runs()} == ids
+    assert {run.info.status for run in reader.runs()} == {"FINISHED"}
+    assert reader.history("t1", "nll") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert reader.history("t1", "new") == [(2, 1.0), (3, 1.0)]
+    assert reader.trials()["t0"].data.tags["frontier"] == "true"
+    assert reader.parent().data.metrics == {"hypervolume": 2.0}
+
+
+def test_a_trial_that_is_run_again_repeats_no_step(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    tracker.start_trial("t0", plan())
+    for epoch in (1, 2, 1, 2, 3):
+        tracker.log_metrics("t0", {"nll": float(epoch)}, epoch)
+        tracker.start_trial("t0", plan())
+    assert tracker.close(30) == Delivery(3, 0, 0, None)
+    assert reader.history("t0", "nll") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def test_a_param_that_changed_keeps_its_value_and_costs_nothing_else(
+    opened: Open, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    for trials in ("10", "20"):
+        tracker = opened()
+        tracker.start_sweep(params={"trials": trials, f"only {trials}": "x"})
+        assert tracker.close(30).complete
+    assert reader.parent().data.params == {"trials": "10", "only 10": "x", "only 20": "x"}
+    assert "trials of sweep s stays '10' in MLflow, now '20'" in caplog.text
+
+
+def test_values_that_are_not_finite_are_dropped(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0, "kl": math.nan, "a": math.inf, "b": -math.inf}, 1)
+    assert tracker.close(30) == Delivery(1, 0, 0, None)
+    assert reader.trials()["t0"].data.metrics == {"nll": 1.0}
+    assert reader.trials()["t0"].data.tags["diverged"] == "true"
+
+
+def test_a_metric_with_an_impossible_name_is_lost_alone(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0, "nll+kl": 2.0, "../x": 3.0, "n" * 251: 4.0}, 1)
+    delivery = tracker.close(30)
+    assert (delivery.points_logged, delivery.points_lost) == (1, 3)
+    assert (
+        delivery.error
+        == "a metric's name must consist of letters, digits and _ - . : / and spaces, got 'nll+kl'"
+    )
+    assert str(delivery) == (
+        f"1 metric points logged; 3 points and 0 other entries were not: {delivery.error}"
+    )
+    assert reader.trials()["t0"].data.metrics == {"nll": 1.0}
+
+
+def test_long_texts_are_shortened_visibly(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    tracker.start_sweep(params={"corpus": "x" * 6000, "list": "y" * 6001}, tags={"t": "z" * 9000})
+    tracker.finish_sweep(status="FINISHED", note="line ä\n" * 2000)
+    assert tracker.close(30).complete
+    data = reader.parent().data
+    assert data.params["corpus"] == "x" * 6000
+    assert len(data.params["list"]) == 6000
+    assert data.params["list"].endswith("yy … [shortened, 6001 characters]")
+    assert data.tags["orchestrator.shortened"] == "list"
+    assert data.tags["t"].endswith("zz … [shortened, 9000 characters]")
+    note = data.tags["mlflow.note.content"]
+    assert 7900 < len(note) <= 8000
+    assert note.endswith("line ä\n\n*Shortened: 14000 characters in all.*")
+
+
+def test_more_than_a_request_can_hold(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    names = [f"n{number}" for number in range(250)]
+    tracker.start_sweep(params=dict.fromkeys(names, "p"), tags=dict.fromkeys(names, "t" * 1000))
+    tracker.start_trial("t0", plan())
+    for epoch in range(10):
+        tracker.log_metrics("t0", dict.fromkeys(names, float(epoch)), epoch)
+    assert tracker.close(60) == Delivery(2500, 0, 0, None)
+    assert reader.parent().data.params == dict.fromkeys(names, "p")
+    assert reader.parent().data.tags.items() >= dict.fromkeys(names, "t" * 1000).items()
+    assert reader.history("t0", "n249") == [(epoch, float(epoch)) for epoch in range(10)]
+
+
+def test_nothing_is_left_running(opened: Open, reader: Reader) -> None:
+    """Neither what this session ran, nor what a driver that was killed left behind."""
+    dead = opened()
+    dead.start_sweep()
+    dead.start_trial("t0", plan())
+    assert dead.flush(30)
+    tracker = opened()
+    tracker.start_sweep()
+    tracker.start_trial("t1", plan())
+    tracker.start_trial("t2", plan())
+    tracker.end_trial("t2", "FINISHED")
+    tracker.finish_sweep(status="KILLED")
+    assert tracker.close(30).complete
+    statuses = {trial_id: run.info.status for trial_id, run in reader.trials().items()}
+    assert statuses == {"t0": "KILLED", "t1": "KILLED", "t2": "FINISHED"}
+    assert reader.parent().info.status == "KILLED"
+    assert all(run.info.end_time >= run.info.start_time for run in reader.runs())
+
+
+def test_sweeps_do_not_touch_each_other(opened: Open, folder: Path) -> None:
+    for sweep in ("it's one", 'a "second"'):
+        tracker = opened(sweep=sweep)
+        tracker.start_sweep()
+        tracker.start_trial("t0", plan())
+        tracker.log_metrics("t0", {"nll": 1.0}, 1)
+        tracker.finish_sweep(status="FINISHED")
+        assert tracker.close(30) == Delivery(1, 0, 0, None)
+    client = MlflowClient(tracking_uri=sqlite_uri(folder))
+    assert len(client.search_runs([tracker.experiment_id])) == 4
+    with pytest.raises(ValueError, match="both kinds of quotes"):
+        MlflowTracker(sqlite_uri(folder), "a\"b'c")
+    with pytest.raises(ValueError, match="1 to 250 characters, got ''"):
+        MlflowTracker(sqlite_uri(folder), "")
+
+
+def test_an_experiment_that_was_deleted_comes_back(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    tracker.start_sweep()
+    tracker.close(30)
+    reader.client.delete_experiment(tracker.experiment_id)
+    tracker = opened()
+    assert tracker.start_sweep() is None
+    tracker.close(30)
+    assert reader.parent().info.status == "RUNNING"
+
+
+def test_a_database_that_cannot_be_opened(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    tracker = opened(f"sqlite:///{tmp_path}/file/mlflow.db")
+    problem = tracker.start_sweep(params={"a": "b"})
+    assert problem is not None
+    assert f"sqlite:///{tmp_path}/file/mlflow.db" in problem
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0, "kl": 2.0}, 1)
+    tracker.end_trial("t0", "FINISHED")
+    tracker.finish_sweep(status="FINISHED", artifacts=[tmp_path / "missing"])
+    start = time.monotonic()
+    delivery = tracker.close(30)
+    assert time.monotonic() - start < 5, "a store that never answered is not waited for"
+    assert (delivery.points_logged, delivery.points_lost) == (0, 2)
+    assert delivery.others_lost > 2
+    assert delivery.error == problem
+    assert tracker.link is None
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1, "one warning, not one an attempt"
+
+
+def test_a_database_that_can_be_opened_later(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "later").write_text("")
+    uri = f"sqlite:///{tmp_path}/later/mlflow.db"
+    tracker = opened(uri)
+    assert tracker.start_sweep() is not None
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0}, 1)
+    (tmp_path / "later").unlink()
+    assert tracker.flush(30)
+    assert tracker.close(30) == Delivery(1, 0, 0, None)
+    assert Reader(uri).history("t0", "nll") == [(1, 1.0)]
+
+
+def test_a_locked_database_holds_nobody_up(opened: Open, reader: Reader, folder: Path) -> None:
+    tracker = opened()
+    assert tracker.start_sweep() is None
+    with closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        tracker.start_trial("t0", plan())
+        for epoch in range(100):
+            tracker.log_metrics("t0", {"nll": float(epoch)}, epoch)
+        tracker.end_trial("t0", "FINISHED")
+        assert time.monotonic() - start < 0.5
+        assert not tracker.flush(0.5)
+        other.rollback()
+    assert tracker.close(30) == Delivery(100, 0, 0, None)
+    assert reader.history("t0", "nll") == [(epoch, float(epoch)) for epoch in range(100)]
+
+
+def test_lost_files_and_unknown_trials_are_counted(opened: Open, folder: Path) -> None:
+    tracker = opened()
+    tracker.start_sweep()
+    tracker.tag_trials({"nobody": {"frontier": "true"}})
+    tracker.finish_sweep(status="FINISHED", artifacts=[folder / "missing.png"])
+    delivery = tracker.close(30)
+    assert (delivery.points_lost, delivery.others_lost) == (0, 2)
+    assert delivery.error == "no run of trial 'nobody' in sweep 's'"
+    tracker.log_metrics("t0", {"nll": 1.0}, 1)
+    assert tracker.close(0).points_lost == 1
+
+
+def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folder: Path) -> None:
+    """A driver is killed while the database is locked; its successor has its state."""
+    first = opened()
+    first.start_sweep()
+    first.start_trial("t0", plan())
+    first.log_metrics("t0", {"nll": 1.0}, 1)
+    first.flush(30)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first.log_metrics("t0", {"nll": 2.0}, 2)
+        first.start_trial("t1", plan(cycles=9))
+        first.log_metrics("t1", {"nll": 1.0}, 1)
+        first.end_trial("t1", "FINISHED")
+        state = pickle.dumps(first.undelivered())
+        assert not first.close(0).complete
+    second = opened()
+    second.start_sweep()
+    second.redeliver(pickle.loads(state))
+    second.redeliver(pickle.loads(state))
+    second.start_trial("t0", plan())
+    second.log_metrics("t0", {"nll": 3.0}, 3)
+    assert second.close(30).complete
+    assert reader.history("t0", "nll") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert reader.history("t1", "nll") == [(1, 1.0)]
+    assert reader.trials()["t1"].info.status == "FINISHED"
+    assert reader.trials()["t1"].data.params["cycles"] == "9"
+
+
+def test_a_pickle_stands_for_the_sweep(opened: Open, folder: Path) -> None:
+    tracker = opened()
+    tracker.start_sweep()
+    assert pickle.loads(pickle.dumps(tracker)) is tracker
+    later = opened()
+    assert pickle.loads(pickle.dumps(tracker)) is later
+    later.close(30)
+    anew = pickle.loads(pickle.dumps(tracker))
+    assert anew is not tracker
+    assert (anew.tracking_uri, anew.sweep) == (tracker.tracking_uri, "s")
+    secret = MlflowTracker("http://user:word@127.0.0.1:1", "s")
+    assert b"word" not in pickle.dumps(secret)
+    assert secret.link is None
+
+
+def test_importing_starts_nothing() -> None:
+    program = (
+        "import os, sys, threading\n"
+        "before = dict(os.environ)\n"
+        "import orchestrator.tracking, orchestrator.tracking_view\n"
+        "assert dict(os.environ) == before\n"
+        "assert threading.active_count() == 1\n"
+        "assert not {'mlflow', 'ray'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

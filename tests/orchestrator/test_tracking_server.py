@@ -1,0 +1,177 @@
+"""The tracker against a real MLflow server on loopback: killed, restarted, hung; and the user interface."""
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from orchestrator.tracking import MlflowTracker, sqlite_uri, sweep_link, ui_address, ui_command, view_link
+from orchestrator.tracking_view import view, view_tag
+from tests.orchestrator.tracking_fixtures import Reader, free_port, plan, running
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `start_sweep` sets for a server is taken back afterwards."""
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def server_arguments(folder: Path) -> tuple[str, ...]:
+    destination = str(folder / "files")
+    store = f"sqlite:///{folder}/server.db"
+    return ("server", "--workers", "1", "--backend-store-uri", store, "--artifacts-destination", destination)
+
+
+def longest_call(calls: list[Callable[[], object]]) -> float:
+    longest = 0.0
+    for call in calls:
+        start = time.monotonic()
+        call()
+        longest = max(longest, time.monotonic() - start)
+    return longest
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_and_one_that_hangs(tmp_path: Path) -> None:
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    tracker = MlflowTracker(uri, "s")
+
+    def epochs(first: int, last: int) -> list[Callable[[], object]]:
+        steps = range(first, last)
+        return [lambda e=epoch: tracker.log_metrics("t0", {"nll": e + 0.5, "kl": 1.0}, e) for epoch in steps]
+
+    (tmp_path / "sweep.yaml").write_text("corpus: grammar\n")
+    with running(*server_arguments(tmp_path), folder=tmp_path, port=port):
+        assert tracker.start_sweep(params={"a": "b"}, spec_path=tmp_path / "sweep.yaml") is None
+        tracker.start_trial("t0", plan())
+        longest_call(epochs(0, 50))
+        assert tracker.flush(60)
+        longest_call(epochs(50, 60))  # some of it in flight at the end
+    assert longest_call([*epochs(60, 100), lambda: tracker.start_trial("t1", plan())]) < 0.2
+    assert not tracker.flush(2), "nobody is there"
+    with running(*server_arguments(tmp_path), folder=tmp_path, port=port) as server:
+        assert tracker.flush(60)
+        reader = Reader(uri)
+        everything = [(epoch, epoch + 0.5) for epoch in range(100)]
+        assert reader.history("t0", "nll") == everything
+
+        os.killpg(server.pid, signal.SIGSTOP)
+        assert longest_call(epochs(100, 110)) < 0.2
+        assert not tracker.flush(7), "the request in flight has run into its timeout"
+        os.killpg(server.pid, signal.SIGCONT)
+        tracker.end_trial("t0", "FINISHED")
+        tracker.finish_sweep(status="FINISHED", artifacts=[tmp_path / "sweep.yaml"])
+        delivery = tracker.close(60)
+        assert (delivery.points_lost, delivery.others_lost) == (0, 0)
+        everything = [(epoch, epoch + 0.5) for epoch in range(110)]
+        assert reader.history("t0", "nll") == everything
+        assert reader.trials()["t1"].info.status == "KILLED"
+        assert reader.parent().info.status == "FINISHED"
+        assert reader.artifacts() == ["sweep.yaml"]
+
+
+@pytest.mark.slow
+def test_a_bare_mlflow_ui_shows_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Path("frontier.csv").write_text("nll,kl\n")
+    tracker = MlflowTracker("sqlite:///mlflow.db", "it's s")
+    assert tracker.start_sweep(knobs=("cycles",)) is None
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0}, 1)
+    tracker.finish_sweep(status="FINISHED", artifacts=[Path("frontier.csv")])
+    assert tracker.close(30).complete
+    assert tracker.link is not None
+    assert ui_command(tracker.tracking_uri) == "mlflow ui"
+
+    port = free_port()
+    with running("ui", "--workers", "1", folder=folder, port=port):
+        query = parse_qs(urlsplit(tracker.link.replace("/#/", "/")).query)
+        body = {"experiment_ids": [tracker.experiment_id], "filter": query["searchFilter"][0]}
+        body["order_by"] = [f"{query['orderByKey'][0]} ASC"]
+        runs = ask(port, "api/2.0/mlflow/runs/search", body)["runs"]
+        assert [run["info"]["run_name"] for run in runs] == ["cyclical cycles=4 ramp_share=0.5", "it's s"]
+        url = f"http://127.0.0.1:{port}/get-artifact?path=frontier.csv&run_uuid={runs[1]['info']['run_id']}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.read() == b"nll,kl\n"
+        experiment = ask(port, f"api/2.0/mlflow/experiments/get?experiment_id={tracker.experiment_id}")
+        tags = {tag["key"]: tag["value"] for tag in experiment["experiment"]["tags"]}
+        assert tags[view_tag("it's s")] == view("it's s", ["cycles"])
+
+
+def ask(port: int, path: str, body: object = None) -> dict[str, object]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/{path}", data, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_a_server_that_is_not_there() -> None:
+    port = free_port()
+    tracker = MlflowTracker(f"http://me:secret@127.0.0.1:{port}", "s")
+    problem = tracker.start_sweep()
+    assert problem is not None
+    assert f"http://127.0.0.1:{port}" in problem
+    assert "secret" not in problem
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0}, 1)
+    tracker.finish_sweep(status="FINISHED")
+    start = time.monotonic()
+    delivery = tracker.close(60)
+    assert time.monotonic() - start < 10
+    assert delivery.points_lost == 1
+    assert "secret" not in str(delivery)
+
+
+def test_a_server_that_never_answers() -> None:
+    """It takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        tracker = MlflowTracker(f"http://127.0.0.1:{listening.getsockname()[1]}", "s")
+        assert tracker.start_sweep(wait_s=0.5) is not None
+        calls = [
+            lambda: tracker.start_trial("t0", plan()),
+            *(lambda e=epoch: tracker.log_metrics("t0", {"nll": 1.0}, e) for epoch in range(100)),
+            lambda: tracker.end_trial("t0", "FINISHED"),
+            lambda: tracker.finish_sweep(status="KILLED"),
+        ]
+        assert longest_call(calls) < 0.2
+        start = time.monotonic()
+        delivery = tracker.close(0.5)
+        assert time.monotonic() - start < 1.5
+        assert (delivery.points_logged, delivery.points_lost) == (0, 100)
+
+
+def test_commands_and_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = sqlite_uri(Path())
+    assert here == f"sqlite:///{tmp_path}/mlflow.db"
+    assert ui_command(here) == ui_command("sqlite:///mlflow.db") == "mlflow ui"
+    (tmp_path / "mlruns").mkdir()  # a folder of that name makes a bare `mlflow ui` look there
+    assert ui_command(here) == f"mlflow ui --backend-store-uri {here}"
+    elsewhere = sqlite_uri(tmp_path / "a b")
+    assert ui_command(elsewhere) == f"mlflow ui --backend-store-uri '{elsewhere}'"
+    assert ui_address(here) == "http://127.0.0.1:5000"
+    assert ui_command("http://host:1") == ""
+    assert ui_address("https://me:secret@host:1/") == "https://host:1"
+    assert sweep_link("http://host:1/", "7", "it's") == (
+        "http://host:1/#/experiments/7/runs?workflowType=machine_learning"
+        "&searchFilter=tags.%60orchestrator.sweep%60%20%3D%20%22it%27s%22"
+        "&orderByKey=metrics.%60nll_plus_kl%60&orderByAsc=true"
+    )
+    key = view_tag("s").removeprefix("mlflow.sharedViewState.")
+    assert view_link("http://host:1", "7", "s").endswith(f"&compareRunsMode=CHART&viewStateShareKey={key}")
+    assert len(view("s" * 250, [f"knob_number_{number}" for number in range(40)])) < 20_000

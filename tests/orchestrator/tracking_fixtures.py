@@ -1,0 +1,95 @@
+"""What the tests of the tracking share: plans, reading a sweep back from MLflow, servers on loopback."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from orchestrator.records import TrialPlan
+
+EXPERIMENT = "text-vae-sweep"
+
+
+def plan(cycles: int = 4, ramp_share: float = 0.5, seed: int = 1) -> TrialPlan:
+    knobs = {"cycles": cycles, "ramp_share": ramp_share}
+    return TrialPlan("cyclical", "trial", knobs, seed, ("cycles", "ramp_share"))
+
+
+class Reader:
+    """A sweep as MLflow holds it."""
+
+    def __init__(self, uri: str, sweep: str = "s") -> None:
+        self.client, self.sweep = MlflowClient(tracking_uri=uri), sweep
+
+    def runs(self) -> list[Run]:
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        return self.client.search_runs(
+            [experiment.experiment_id], f"tags.`orchestrator.sweep` = '{self.sweep}'", max_results=5000
+        )
+
+    def parent(self) -> Run:
+        (run,) = [run for run in self.runs() if run.data.tags["orchestrator.kind"] == "sweep"]
+        return run
+
+    def trials(self) -> dict[str, Run]:
+        found = [(run.data.tags.get("orchestrator.trial_id"), run) for run in self.runs()]
+        trials = {trial_id: run for trial_id, run in found if trial_id is not None}
+        assert len(trials) == len(found) - 1, "one run a trial, and the parent"
+        return trials
+
+    def history(self, trial_id: str, key: str) -> list[tuple[int, float]]:
+        """(step, value) in the order of the steps; a point that is stored twice shows twice."""
+        points = self.client.get_metric_history(self.trials()[trial_id].info.run_id, key)
+        return sorted((point.step, point.value) for point in points)
+
+    def artifacts(self) -> list[str]:
+        return sorted(file.path for file in self.client.list_artifacts(self.parent().info.run_id))
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def running(*arguments: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`mlflow <arguments>` on a port of loopback, in a process group of its own; ended with the block."""
+    command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_healthy(process, port)
+        yield process
+    finally:
+        end(process)
+
+
+def wait_healthy(process: subprocess.Popen[bytes], port: int) -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server did not start")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kills the process group, stopped or not."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

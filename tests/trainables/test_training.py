@@ -1,0 +1,379 @@
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from trainables import training as training_module
+from trainables.batches import Batch, training_batches
+from trainables.evaluation import SplitMetrics, evaluate
+from trainables.grammar import embedded_corpus
+from trainables.schedules import Progress
+from trainables.splits import Corpus
+from trainables.training import DivergedError, EpochMetrics, FinalMetrics, Training
+from trainables.variant import Variant, variant_names
+
+CPU = torch.device("cpu")
+MakeVariant = Callable[..., Variant]
+
+# Every variant, and what else has a state of its own.
+CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in variant_names()] + [
+    ("vanilla", {"dropout": 0.4, "word_keep_rate": 0.6}),
+    ("aggressive", {"aggressive_epochs": 9, "mi_margin": 100.0}),
+    ("aggressive", {"aggressive_epochs": 2, "optimizer": "sgd", "learning_rate": 0.5}),
+]
+CASE_IDS = [" ".join([name, *(f"{knob}={value}" for knob, value in knobs.items())]) for name, knobs in CASES]
+
+
+def weights(training: Training) -> list[Tensor]:
+    return [tensor.clone() for tensor in training.model.state_dict().values()]
+
+
+def same(first: list[Tensor], second: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def figures(metrics: EpochMetrics) -> dict[str, float]:
+    return {name: value for name, value in metrics.named().items() if name != "seconds"}
+
+
+def final_figures(final: FinalMetrics) -> tuple[dict[str, float], list[float]]:
+    return final.named(), final.losses_N.tolist()
+
+
+def final(training: Training) -> tuple[dict[str, float], list[float]]:
+    return final_figures(training.final_metrics(iw_samples=3, iw_sentences=9))
+
+
+def scripted(losses: list[float], metrics: SplitMetrics) -> Callable[..., tuple[SplitMetrics, np.ndarray]]:
+    values = iter(losses)
+    return lambda *_: (dataclasses.replace(metrics, nll_plus_kl=next(values)), np.zeros(1, np.float32))
+
+
+# seeds
+
+
+@pytest.mark.parametrize("name", variant_names())
+def test_the_seed_decides_everything(small: MakeVariant, varied: Corpus, name: str) -> None:
+    def run(seed: int) -> tuple[list[dict[str, float]], list[Tensor], Any]:
+        training = Training(small(name), varied, epochs=2, seed=seed)
+        metrics = [figures(training.run_epoch()) for _ in range(2)]
+        return metrics, weights(training), final(training)
+
+    (first, first_weights, first_final), (second, second_weights, second_final) = run(5), run(5)
+    assert first == second
+    assert same(first_weights, second_weights)
+    assert first_final == second_final
+    other, other_weights, _ = run(6)
+    assert first != other
+    assert not same(first_weights, other_weights)
+
+
+def test_variants_with_another_schedule_see_the_same_batches_and_weights(
+    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[list[int]]] = {}
+    starts = {}
+    for name in ("vanilla", "annealed", "cyclical", "aggressive"):
+        training = Training(small(name), varied, epochs=2, seed=5)
+        starts[name] = weights(training)
+        update, log = training.rule.update, seen.setdefault(name, [])
+
+        def watched(learner: Any, batch: Batch, update: Any = update, log: Any = log) -> Any:
+            log.append(batch.indices_B.tolist())
+            return update(learner, batch)
+
+        monkeypatch.setattr(training.rule, "update", watched)
+        training.run_epoch()
+        training.run_epoch()
+    for name in ("annealed", "cyclical", "aggressive"):
+        assert seen[name] == seen["vanilla"]
+        assert same(starts[name], starts["vanilla"])
+    half = len(seen["vanilla"]) // 2
+    assert seen["vanilla"][:half] != seen["vanilla"][half:]
+
+
+def test_the_schedule_moves_with_every_generator_step(small: MakeVariant, varied: Corpus) -> None:
+    training = Training(small("aggressive", anneal_rate=0.5, kl_start=0.2), varied, epochs=3, seed=5)
+    steps = training.steps_per_epoch
+    assert steps == len(list(training_batches(varied.train, 8, np.random.default_rng(0))))
+    for epoch in (1, 2):
+        metrics = training.run_epoch()
+        assert training.progress == Progress(epoch * steps, steps, 3)
+        assert metrics.kl_weight == pytest.approx(min(1, 0.2 + 0.5 * (epoch - 1 / steps)))
+        assert metrics.cost.optimizer_steps == epoch * steps
+
+
+def test_the_last_weight_of_a_cycle_is_reported_not_the_next_one(small: MakeVariant, varied: Corpus) -> None:
+    training = Training(small("cyclical", cycles=2), varied, epochs=2, seed=5)
+    assert [training.run_epoch().kl_weight for _ in range(2)] == [1.0, 1.0]
+
+
+def test_cost_counts_predicted_words_and_inner_steps(small: MakeVariant, varied: Corpus) -> None:
+    plain = Training(small("vanilla"), varied, epochs=1, seed=5)
+    metrics = plain.run_epoch()
+    assert (metrics.cost.tokens, metrics.cost.inner_steps) == (varied.train.words, 0)
+    aggressive = Training(small("aggressive"), varied, epochs=1, seed=5)
+    cost = aggressive.run_epoch().cost
+    assert cost.inner_steps >= 2 * cost.optimizer_steps
+    assert cost.tokens > 2 * varied.train.words
+    assert cost.seconds > 0
+
+
+# saving and restoring
+
+
+@pytest.mark.parametrize(("name", "knobs"), CASES, ids=CASE_IDS)
+def test_a_restored_training_continues_bit_for_bit(
+    small: MakeVariant, varied: Corpus, tmp_path: Path, name: str, knobs: dict[str, Any]
+) -> None:
+    variant = small(name, **knobs)
+    whole = Training(variant, varied, epochs=4, seed=5)
+    for _ in range(2):
+        whole.run_epoch()
+    state = whole.state()
+    torch.save(state, tmp_path / "state.pt")
+    expected = [figures(whole.run_epoch()) for _ in range(2)]
+
+    for source in (state, torch.load(tmp_path / "state.pt", weights_only=False)):
+        torch.manual_seed(999)
+        continued = Training(variant, varied, epochs=4, seed=77)
+        continued.restore(source)
+        assert continued.epoch == 2
+        assert [figures(continued.run_epoch()) for _ in range(2)] == expected
+        assert same(weights(continued), weights(whole))
+        assert continued.finished
+        assert continued.cost.optimizer_steps == whole.cost.optimizer_steps
+    if knobs.get("aggressive_epochs") == 9:
+        assert state["rule"].aggressive
+        assert expected[1]["inner_steps"] > expected[0]["inner_steps"] > 0
+    assert final(continued) == final(whole)
+
+
+def test_a_decayed_rate_and_its_count_are_restored(
+    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = small("vanilla", optimizer="sgd", learning_rate=0.5, decay_patience=2, decay_from=0)
+    losses = [5.0, 6.0, 7.0, 8.0, 9.0, 9.5]  # decays after epochs 3 and 5
+    whole = Training(variant, varied, epochs=6, seed=5)
+    metrics, _ = evaluate(whole.model, varied.valid, CPU)
+    monkeypatch.setattr(training_module, "evaluate", scripted(losses, metrics))
+    states = []
+    for _ in range(6):
+        states.append(whole.state())
+        whole.run_epoch()
+    for done in (3, 4):
+        monkeypatch.setattr(training_module, "evaluate", scripted(losses[done:], metrics))
+        continued = Training(variant, varied, epochs=6, seed=77)
+        continued.restore(states[done])
+        rates = [continued.run_epoch().learning_rate for _ in range(6 - done)]
+        assert rates == [0.25] * (5 - done) + [0.125]
+        assert same(weights(continued), weights(whole))
+        assert continued.decay == whole.decay
+        assert same(list(continued.best_weights.values()), list(whole.best_weights.values()))
+
+
+def test_a_state_is_a_snapshot(small: MakeVariant, varied: Corpus) -> None:
+    training = Training(small("aggressive", aggressive_epochs=9), varied, epochs=4, seed=5)
+    training.run_epoch()
+    state = training.state()
+    frozen = deepcopy(state)
+    training.run_epoch()
+    assert str(state) == str(frozen)
+    other = Training(small("aggressive", aggressive_epochs=9), varied, epochs=4, seed=5)
+    other.restore(state)
+    other.run_epoch()
+    assert str(state) == str(frozen)
+    assert same(weights(other), weights(training))
+
+
+def test_evaluating_between_epochs_changes_nothing(small: MakeVariant, varied: Corpus) -> None:
+    quiet, watched = (Training(small("vanilla"), varied, epochs=3, seed=5) for _ in range(2))
+    runs = []
+    for training in (quiet, watched):
+        torch.manual_seed(0)
+        training.run_epoch()
+        if training is watched:
+            evaluate(training.model, varied.test, CPU)
+            training.state()
+        runs.append((figures(training.run_epoch()), weights(training)))
+    assert runs[0][0] == runs[1][0]
+    assert same(runs[0][1], runs[1][1])
+
+
+# gradients
+
+
+@pytest.mark.parametrize("name", ["language_model", "vanilla"])
+def test_every_sentence_weighs_the_same(small: MakeVariant, varied: Corpus, name: str) -> None:
+    training = Training(small(name, batch_size=6, clip_norm=1e9), varied, epochs=1, seed=5)
+    model = training.model.train()
+    latent = model.latent
+    if name == "vanilla":  # no noise in z, so that batches and sentences alone give the same gradients
+        with torch.no_grad():
+            latent.linear.weight[3:].zero_()
+            latent.linear.bias[3:].fill_(-40.0)
+    batches = list(training_batches(varied.train, 6, np.random.default_rng(2)))
+    assert len({len(batch.indices_B) for batch in batches}) > 1
+    summed = {key: torch.zeros_like(parameter) for key, parameter in model.named_parameters()}
+    for batch in batches:
+        training.gradients(batch)
+        for key, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                summed[key] += parameter.grad
+    model.zero_grad()
+    for start, end in itertools.pairwise(varied.train.offsets):
+        nll_B, kl_BG = model(torch.from_numpy(varied.train.tokens[start:end].astype(np.int64)).unsqueeze(0))
+        (nll_B.sum() + kl_BG.sum()).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        scale = max(1.0, float(parameter.grad.abs().max()))
+        assert float((6 * summed[key] - parameter.grad).abs().max()) < 1e-4 * scale, key
+
+
+def test_gradients_are_fresh_and_clipped_over_all_parameters(small: MakeVariant, varied: Corpus) -> None:
+    training = Training(small("language_model", clip_norm=0.05), varied, epochs=1, seed=5)
+    batch = next(iter(training_batches(varied.train, 8, np.random.default_rng(2))))
+    gradients = []
+    for _ in range(2):
+        training.gradients(batch)
+        parameters = [p.grad.clone() for p in training.model.parameters() if p.grad is not None]
+        norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in parameters))
+        assert norm == pytest.approx(0.05, rel=1e-4)
+        gradients.append(parameters)
+    assert same(*gradients)
+
+
+# divergence, decay, best checkpoint
+
+
+@pytest.mark.parametrize("knobs", [{"learning_rate": 1e6}, {"optimizer": "sgd", "learning_rate": 1e30}])
+def test_an_absurd_learning_rate_diverges(small: MakeVariant, varied: Corpus, knobs: dict[str, Any]) -> None:
+    training = Training(small("vanilla", **knobs), varied, epochs=3, seed=5)
+    with pytest.raises(DivergedError, match="loss not finite in epoch 1: training NLL"):
+        training.run_epoch()
+
+
+def test_a_decay_lowers_the_rate_and_goes_back_to_the_best_weights(
+    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = small(
+        "vanilla",
+        optimizer="sgd",
+        learning_rate=0.8,
+        decay_from=4,
+        decay_patience=2,
+        max_decays=2,
+        decay_factor=0.25,
+    )
+    training = Training(variant, varied, epochs=50, seed=5)
+    metrics, _ = evaluate(training.model, varied.valid, CPU)
+    # Better at epochs 1, 2 and 6; epochs 3, 4 and then 7, 8 are the two in a row.
+    losses = [9.0, 8.0, 8.5, 8.4, 8.3, 7.0, 7.0, 7.5]
+    monkeypatch.setattr(training_module, "evaluate", scripted(losses, metrics))
+    rates, after, trained = [], [], []
+    # The rule is told of the epoch before learning-rate control is.
+    monkeypatch.setattr(training.rule, "after_epoch", lambda *_: trained.append(weights(training)))
+    while not training.finished:
+        rates.append(training.run_epoch().learning_rate)
+        after.append(weights(training))
+    assert rates == pytest.approx([0.8, 0.8, 0.8, 0.8, 0.2, 0.2, 0.2, 0.2])
+    kept = [same(a, b) for a, b in zip(trained, after, strict=True)]
+    assert kept == [True, True, True, False, True, True, True, False]
+    assert same(after[3], trained[1])
+    assert same(after[7], trained[5])
+    assert (training.best_epoch, training.best_loss) == (6, 7.0)
+    training.gradients(next(iter(training_batches(varied.train, 8, np.random.default_rng(2)))))
+    training.step_inference()
+    training.step_generator()
+    for parameter, before in zip(training.model.parameters(), after[7], strict=True):
+        assert parameter.grad is not None
+        assert torch.allclose(parameter, before - 0.05 * parameter.grad, rtol=0, atol=1e-7)
+
+
+def test_final_metrics_are_those_of_the_best_epoch(
+    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(small("vanilla"), varied, epochs=3, seed=5)
+    metrics, _ = evaluate(training.model, varied.valid, CPU)
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module, "evaluate", scripted([5.0, 4.0, 6.0], metrics))
+        kept = []
+        for _ in range(3):
+            training.run_epoch()
+            kept.append(weights(training))
+    final = training.final_metrics(iw_samples=2, iw_sentences=5)
+    assert final.best_epoch == 2
+    assert same(weights(training), kept[1])
+    assert not same(kept[1], kept[2])
+    expected, losses_N = evaluate(training.model, varied.test, CPU)
+    assert final.test == expected
+    assert final.losses_N.tolist() == losses_N.tolist()
+    assert final.losses_N.dtype == np.float32
+    assert final.valid == evaluate(training.model, varied.valid, CPU)[0]
+    assert (final.importance_weighted.samples, final.importance_weighted.sentences) == (2, 5)
+
+
+def test_training_figures_are_means_over_sentences(small: MakeVariant, varied: Corpus) -> None:
+    variant = small("vanilla", optimizer="sgd", learning_rate=1e-12)
+    training = Training(variant, varied, epochs=1, seed=5)
+    with torch.no_grad():  # no noise in z
+        training.model.latent.linear.weight.zero_()
+        training.model.latent.linear.bias[:] = torch.tensor([0.0, 0.0, 2.0, -40.0, -40.0, -40.0])
+    metrics = training.run_epoch()
+    expected, _ = evaluate(training.model, varied.train, CPU)
+    assert metrics.train_nll == pytest.approx(expected.nll, rel=1e-5)
+    assert metrics.train_kl == pytest.approx(2 + 3 * 0.5 * 39, rel=1e-5)
+
+
+def test_names_of_metrics(small: MakeVariant, varied: Corpus) -> None:
+    training = Training(small("vanilla"), varied, epochs=1, seed=5)
+    names = set(training.run_epoch().named())
+    assert names >= {
+        "nll",
+        "kl",
+        "nll_plus_kl",
+        "perplexity",
+        "mutual_information",
+        "active_units",
+        "kl_weight",
+    }
+    assert names >= {"train/nll", "train/kl", "learning_rate", "tokens", "optimizer_steps"}
+    final_names = set(training.final_metrics(iw_samples=1, iw_sentences=2).named())
+    assert final_names >= {"best_epoch", "best/nll", "test/nll_plus_kl", "test/iw_nll", "test/iw_nll_se"}
+
+
+def test_no_epochs_are_refused(small: MakeVariant, varied: Corpus) -> None:
+    with pytest.raises(ValueError, match="epochs must be >= 1, got 0"):
+        Training(small("vanilla"), varied, epochs=0, seed=5)
+
+
+# the entropy floor
+
+
+@pytest.mark.parametrize("name", ["vanilla", "dilated", "language_model"])
+def test_no_model_is_better_than_the_entropy(small: MakeVariant, name: str) -> None:
+    corpus = embedded_corpus(1, (800, 80, 80))
+    assert corpus.entropy_floor is not None
+    sizes = {
+        "embedding_size": 32,
+        "hidden_size": 48,
+        "latent_size": 4,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+    }
+    training = Training(small(name, **sizes), corpus, epochs=8, seed=1)
+    for _ in range(8):
+        metrics = training.run_epoch()
+    assert metrics.train_nll < 20  # of 78 at random: it has learnt the grammar
+    final = training.final_metrics(iw_samples=20, iw_sentences=80)
+    weighted = final.importance_weighted
+    assert weighted.iw_nll > corpus.entropy_floor - 3 * weighted.iw_nll_se
+    assert final.test.nll_plus_kl > corpus.entropy_floor - 3 * final.test.nll_plus_kl_se

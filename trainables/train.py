@@ -1,0 +1,131 @@
+"""Trains one configuration, an epoch a line: `python -m trainables.train --variant cyclical`.
+
+Needs torch and numpy alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+
+from trainables.corpora import load_corpus
+from trainables.parts import KnobError, parse_knob
+from trainables.training import DivergedError, Training
+from trainables.variant import UnknownVariantError, Variant, load_variant, variant_names
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains and prints; returns the exit status: 0, 1 for a diverged training, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        variant = _with_settings(load_variant(options.variant), options.set)
+        corpus = load_corpus(
+            options.corpus,
+            seed=options.seed,
+            vocabulary_size=options.vocabulary_size,
+            max_sentences=options.max_sentences,
+        )
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        training = Training(
+            variant, corpus, epochs=options.epochs, seed=options.seed, device=options.device
+        )
+    except (KnobError, UnknownVariantError, ValueError) as error:
+        print(f"trainables.train: {error}", file=sys.stderr)
+        return 2
+    floor = "" if corpus.entropy_floor is None else f"  entropy floor {corpus.entropy_floor:.2f} nats"
+    print(f"{variant.name} ({variant.paper})")
+    print(
+        f"corpus {corpus.name}: {len(corpus.train):,} / {len(corpus.valid):,} / {len(corpus.test):,} "
+        f"sentences, {len(corpus.vocabulary):,} words{floor}"
+    )
+    try:
+        _run(training)
+    except DivergedError as error:
+        print(f"diverged: {error}", file=sys.stderr)
+        return 1
+    _print_final(training, options.iw_samples, options.iw_sentences)
+    return 0
+
+
+def _run(training: Training) -> None:
+    print(
+        "epoch     NLL      KL  NLL+KL    MI  AU  KL weight  inner steps   words/s    time left", flush=True
+    )
+    start = time.perf_counter()
+    while not training.finished:
+        tokens, began = training.cost.tokens, time.perf_counter()
+        epoch = training.run_epoch()
+        now = time.perf_counter()
+        valid, left = epoch.valid, (now - start) / epoch.epoch * (training.epochs - epoch.epoch)
+        print(
+            f"{epoch.epoch:5d} {valid.nll:7.3f} {valid.kl:7.3f} {valid.nll_plus_kl:7.3f} "
+            f"{valid.mutual_information:5.2f} {valid.active_units:3d} {epoch.kl_weight:10.3f} "
+            f"{epoch.cost.inner_steps:12,d} {(epoch.cost.tokens - tokens) / (now - began):9,.0f} "
+            f"{left:10.0f} s",
+            flush=True,
+        )
+
+
+def _print_final(training: Training, iw_samples: int, iw_sentences: int) -> None:
+    final = training.final_metrics(iw_samples=iw_samples, iw_sentences=iw_sentences)
+    test, weighted = final.test, final.importance_weighted
+    print(f"test, at the best epoch ({final.best_epoch}), nats per sentence:")
+    print(
+        f"  NLL {test.nll:.3f}  KL {test.kl:.3f}  NLL + KL {test.nll_plus_kl:.3f} "
+        f"± {test.nll_plus_kl_se:.3f}  perplexity {test.perplexity:.2f}"
+    )
+    print(
+        f"  mutual information {test.mutual_information:.2f} (N = {test.mutual_information_sentences:,}, "
+        f"ln N = {test.mutual_information_cap:.2f})  active units {test.active_units}"
+    )
+    print(
+        f"  IW-NLL {weighted.iw_nll:.3f} ± {weighted.iw_nll_se:.3f} "
+        f"({weighted.samples} samples, {weighted.sentences} sentences)"
+    )
+    cost = dataclasses.asdict(training.cost)
+    print("  cost: " + ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in cost.items()))
+
+
+def _with_settings(variant: Variant, settings: Sequence[str]) -> Variant:
+    """Sets `knob=value` texts; slots first, because they decide which knobs there are."""
+    texts: dict[str, str] = {}
+    for setting in settings:
+        knob, equals, text = setting.partition("=")
+        if not equals:
+            raise KnobError(f"--set takes KNOB=VALUE, got {setting!r}")
+        texts[knob] = text
+    slots = {knob: text for knob, text in texts.items() if knob in variant.slots()}
+    variant = variant.with_knobs(slots)
+    values = {knob: parse_knob(variant, knob, text) for knob, text in texts.items() if knob not in slots}
+    return variant.with_knobs(values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainables.train",
+        description="Train one text VAE and print an epoch a line. Figures are nats per sentence.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--variant", default="vanilla", help=f"one of {', '.join(variant_names())}")
+    parser.add_argument("--corpus", help="folder with train, valid and test files, or one text file; "
+                        "without it the embedded corpus")  # fmt: skip
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="set a knob")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+    parser.add_argument("--threads", type=int, help="CPU threads; torch's choice by default")
+    parser.add_argument("--max-sentences", type=int, help="training sentences to keep")
+    parser.add_argument("--vocabulary-size", type=int, default=10_000)
+    parser.add_argument("--iw-samples", type=int, default=100, help="samples of z for the IW-NLL")
+    parser.add_argument("--iw-sentences", type=int, default=200, help="test sentences for the IW-NLL")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""TextVAETrainable: a variant's training as a Ray Tune trainable, an epoch a step."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.splits import Corpus
+from trainables.training import DivergedError, Training
+from trainables.variant import load_variant
+
+CHECKPOINT = "training.pt"
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """What all trials of a sweep share: length, device, effort of the final IW-NLL."""
+
+    epochs: int
+    device: str = "cpu"
+    threads: int = 1
+    iw_samples: int = 100
+    iw_sentences: int = 200
+
+
+class TextVAETrainable(tune.Trainable):
+    """Trains `config["variant"]` with `config["knobs"]` and `config["seed"]`.
+
+    Each step is an epoch and its result holds `epoch` and `metrics`; the last one adds `final` and
+    `losses_N`. A training that diverges or runs out of memory ends with `failure`, the reason: that is
+    the configuration's fault and a result, not an error of the sweep.
+    """
+
+    def setup(
+        self, config: dict[str, Any], settings: TrialSettings | None = None, corpus: Corpus | None = None
+    ) -> None:
+        """Ray passes settings and corpus by `tune.with_parameters`."""
+        assert settings is not None
+        assert corpus is not None
+        self.settings, self.corpus = settings, corpus
+        torch.set_num_threads(settings.threads)
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Makes the actor as good as new for another trial."""
+        self.cleanup()
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        failure = None
+        try:
+            result = self._epoch()
+        except DivergedError as error:
+            failure = str(error)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            failure = f"out of memory: {error}"
+        if failure is not None:
+            return {"epoch": self.training.epoch + 1, "metrics": {}, "failure": failure, "done": True}
+        return result
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Writes beside the target and renames, so that a kill leaves no half checkpoint."""
+        target = Path(checkpoint_dir, CHECKPOINT)
+        partial = target.with_suffix(".partial")
+        torch.save(self.training.state(), partial)
+        os.replace(partial, target)
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
+        """Continues from the checkpoint's folder."""
+        assert isinstance(checkpoint, str)
+        # The file holds records of this package, not weights alone; generator states must stay on the CPU.
+        state = torch.load(Path(checkpoint, CHECKPOINT), map_location="cpu", weights_only=False)
+        self.training.restore(state)
+
+    def cleanup(self) -> None:
+        """Frees the model, on a GPU too."""
+        del self.training
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _start(self, config: Mapping[str, Any]) -> None:
+        variant = load_variant(config["variant"]).with_knobs(config["knobs"])
+        self.training = Training(
+            variant,
+            self.corpus,
+            epochs=self.settings.epochs,
+            seed=config["seed"],
+            device=self.settings.device,
+        )
+
+    def _epoch(self) -> dict[str, Any]:
+        epoch = self.training.run_epoch()
+        result: dict[str, Any] = {"epoch": epoch.epoch, "metrics": epoch.named()}
+        if self.training.finished:
+            final = self.training.final_metrics(
+                iw_samples=self.settings.iw_samples, iw_sentences=self.settings.iw_sentences
+            )
+            result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
+        return result
