@@ -101,7 +101,7 @@ class SweepSpec(BaseModel):
     max_sentences: Annotated[int, Field(ge=2)] | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
-    epochs: Count = 16
+    epochs: Count = 12
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     baseline_seeds: Count = 3
     replicates: Annotated[int, Field(ge=0)] = 3

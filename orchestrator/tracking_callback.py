@@ -35,7 +35,7 @@ class TrackingCallback(Callback):
     """Passes trials and their results to the tracker.
 
     A result holds "metrics" (name → value) and "epoch", the last one also "final" (name → value), that
-    of a diverged trial "diverged" (why). `trial.config` is a `TrialPlan.config()`.
+    of a training that failed "failure" ("diverged", say) and "reason". `trial.config` is a `TrialPlan.config()`.
 
     Tune pickles it at the start and asks for its state at every snapshot: what is not delivered yet is
     part of that, so that a sweep resumed after a crash of the driver delivers it.
@@ -56,13 +56,14 @@ class TrackingCallback(Callback):
         step = int(result.get("epoch", result.get("training_iteration", 0)))
         if metrics:
             self.tracker.log_metrics(trial.trial_id, metrics, step)
-        if problem := result.get("diverged"):
-            tags = {"diverged": "true", "orchestrator.problem": str(problem)}
+        if failure := result.get("failure"):
+            tags = {str(failure): "true", "orchestrator.problem": str(result.get("reason"))}
             self.tracker.tag_trials({trial.trial_id: tags})
 
     @_harmless
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.tracker.end_trial(trial.trial_id, "FINISHED")
+        failed = "failure" in trial.last_result
+        self.tracker.end_trial(trial.trial_id, "FAILED" if failed else "FINISHED")
 
     @_harmless
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

@@ -34,7 +34,7 @@ class Opening:
     start_ms: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """One metric value. The timestamp never changes, so a point that is sent twice is stored once."""
 

@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--variant", default="vanilla", help=f"one of {', '.join(variant_names())}")
     parser.add_argument("--corpus", help="folder with train, valid and test files, or one text file; "
                         "without it the embedded corpus")  # fmt: skip
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="set a knob")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")

@@ -34,8 +34,9 @@ class TextVAETrainable(tune.Trainable):
     """Trains `config["variant"]` with `config["knobs"]` and `config["seed"]`.
 
     Each step is an epoch and its result holds `epoch` and `metrics`; the last one adds `final` and
-    `losses_N`. A training that diverges or runs out of memory ends with `failure`, the reason: that is
-    the configuration's fault and a result, not an error of the sweep.
+    `losses_N`. A training that diverges or runs out of memory ends with `failure`, "diverged" or
+    "out_of_memory", and `reason`: that is the configuration's fault and a result, not an error of the
+    sweep.
     """
 
     def setup(
@@ -55,16 +56,12 @@ class TextVAETrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        failure = None
         try:
-            result = self._epoch()
+            return self._epoch()
         except DivergedError as error:
-            failure = str(error)
+            return self._failed("diverged", error)
         except (torch.OutOfMemoryError, MemoryError) as error:
-            failure = f"out of memory: {error}"
-        if failure is not None:
-            return {"epoch": self.training.epoch + 1, "metrics": {}, "failure": failure, "done": True}
-        return result
+            return self._failed("out_of_memory", error)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes beside the target and renames, so that a kill leaves no half checkpoint."""
@@ -106,3 +103,7 @@ class TextVAETrainable(tune.Trainable):
             )
             result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
         return result
+
+    def _failed(self, failure: str, error: Exception) -> dict[str, Any]:
+        epoch = self.training.epoch + 1
+        return {"epoch": epoch, "metrics": {}, "failure": failure, "reason": str(error), "done": True}

@@ -1,5 +1,59 @@
-"""MLflow reads this when it is imported, so it is set before any test module imports it."""
+"""Fixtures of the tracking's tests. MLflow is imported inside them: most tests here do without it."""
 
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+import pytest
+
+if TYPE_CHECKING:
+    from tests.orchestrator.tracking_fixtures import Open, Reader
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database as MLflow makes it, which takes a second or two: made once, copied for each test."""
+    from mlflow import MlflowClient
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
+    return database
+
+
+@pytest.fixture
+def folder(mlflow_database: Path, tmp_path: Path) -> Path:
+    """A folder with an empty MLflow database."""
+    copy = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(mlflow_database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(folder: Path) -> "Iterator[Open]":
+    """Opens trackers of sweep "s", of the database in `folder` unless told otherwise."""
+    from orchestrator.tracking import MlflowTracker, sqlite_uri
+
+    trackers: list[MlflowTracker] = []
+
+    def open_tracker(uri: str | None = None, sweep: str = "s") -> MlflowTracker:
+        trackers.append(MlflowTracker(uri or sqlite_uri(folder), sweep))
+        return trackers[-1]
+
+    yield open_tracker
+    for tracker in trackers:
+        tracker.close(0)
+
+
+@pytest.fixture
+def reader(folder: Path) -> "Reader":
+    """Reads sweep "s" from the database in `folder`."""
+    from orchestrator.tracking import sqlite_uri
+    from tests.orchestrator.tracking_fixtures import Reader
+
+    return Reader(sqlite_uri(folder))

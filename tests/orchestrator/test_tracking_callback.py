@@ -29,7 +29,7 @@ class Trivial(tune.Trainable):
         result: dict[str, Any] = {"epoch": self.epoch, "metrics": {"nll": 10.0 * self.seed + self.epoch}}
         if self.seed == 2 and self.epoch == 2:
             result["metrics"]["kl"] = float("nan")
-            return result | {"diverged": "loss not finite in epoch 2", "done": True}
+            return result | {"failure": "diverged", "reason": "loss not finite in epoch 2", "done": True}
         if self.seed == 3 and self.epoch == 2:
             raise RuntimeError("out of luck")
         if self.seed == 4 and self.epoch == 3 and not self.restored:
@@ -61,8 +61,7 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     assert tracker.start_sweep() is None
     tuner = tune.Tuner(
         Trivial,
-        param_space=tune.grid_search([plan(seed=seed).config() for seed in (1, 2, 3, 4)])["grid_search"][0]
-        | {"seed": tune.grid_search([1, 2, 3, 4])},
+        param_space=plan().config() | {"seed": tune.grid_search([1, 2, 3, 4])},
         run_config=tune.RunConfig(
             name="run",
             storage_path=str(tmp_path / "storage"),
@@ -83,7 +82,7 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     assert set(by_seed.values()) == {result.metrics["trial_id"] for result in results}
     assert {seed: run.info.status for seed, run in runs.items()} == {
         "1": "FINISHED",
-        "2": "FINISHED",
+        "2": "FAILED",
         "3": "FAILED",
         "4": "FINISHED",
     }

@@ -6,8 +6,10 @@ import signal
 import socket
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,7 +33,7 @@ def server_arguments(folder: Path) -> tuple[str, ...]:
     return ("server", "--workers", "1", "--backend-store-uri", store, "--artifacts-destination", destination)
 
 
-def longest_call(calls: list[Callable[[], object]]) -> float:
+def longest_call(calls: Sequence[Callable[[], object]]) -> float:
     longest = 0.0
     for call in calls:
         start = time.monotonic()
@@ -47,8 +49,10 @@ def test_a_server_that_is_killed_and_one_that_hangs(tmp_path: Path) -> None:
     tracker = MlflowTracker(uri, "s")
 
     def epochs(first: int, last: int) -> list[Callable[[], object]]:
-        steps = range(first, last)
-        return [lambda e=epoch: tracker.log_metrics("t0", {"nll": e + 0.5, "kl": 1.0}, e) for epoch in steps]
+        return [
+            partial(tracker.log_metrics, "t0", {"nll": epoch + 0.5, "kl": 1.0}, epoch)
+            for epoch in range(first, last)
+        ]
 
     (tmp_path / "sweep.yaml").write_text("corpus: grammar\n")
     with running(*server_arguments(tmp_path), folder=tmp_path, port=port):
@@ -110,7 +114,7 @@ def test_a_bare_mlflow_ui_shows_the_sweep(tmp_path: Path, monkeypatch: pytest.Mo
         assert tags[view_tag("it's s")] == view("it's s", ["cycles"])
 
 
-def ask(port: int, path: str, body: object = None) -> dict[str, object]:
+def ask(port: int, path: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/{path}", data, {"Content-Type": "application/json"}
@@ -143,10 +147,10 @@ def test_a_server_that_never_answers() -> None:
         tracker = MlflowTracker(f"http://127.0.0.1:{listening.getsockname()[1]}", "s")
         assert tracker.start_sweep(wait_s=0.5) is not None
         calls = [
-            lambda: tracker.start_trial("t0", plan()),
-            *(lambda e=epoch: tracker.log_metrics("t0", {"nll": 1.0}, e) for epoch in range(100)),
-            lambda: tracker.end_trial("t0", "FINISHED"),
-            lambda: tracker.finish_sweep(status="KILLED"),
+            partial(tracker.start_trial, "t0", plan()),
+            *(partial(tracker.log_metrics, "t0", {"nll": 1.0}, epoch) for epoch in range(100)),
+            partial(tracker.end_trial, "t0", "FINISHED"),
+            partial(tracker.finish_sweep, status="KILLED"),
         ]
         assert longest_call(calls) < 0.2
         start = time.monotonic()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.records import TrialPlan
+from orchestrator.tracking import MlflowTracker
 
 EXPERIMENT = "text-vae-sweep"
+Open = Callable[..., MlflowTracker]
 
 
 def plan(cycles: int = 4, ramp_share: float = 0.5, seed: int = 1) -> TrialPlan:
@@ -32,6 +34,7 @@ class Reader:
 
     def runs(self) -> list[Run]:
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        assert experiment is not None
         return self.client.search_runs(
             [experiment.experiment_id], f"tags.`orchestrator.sweep` = '{self.sweep}'", max_results=5000
         )

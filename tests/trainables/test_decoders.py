@@ -124,15 +124,16 @@ def test_the_dilated_decoder_equals_explicit_loops() -> None:
         words = [torch.cat([module.embedding.weight[word], z_BZ[sentence]]) for word in inputs_BT[sentence]]
         hidden = [module.input.weight @ word + module.input.bias for word in words]
         for block, dilation in zip(module.blocks, (1, 3), strict=True):
-            narrow = [torch.relu(block.narrow.weight[:, :, 0] @ h + block.narrow.bias) for h in hidden]
+            inside = len(block.narrow.bias)
+            narrow = [torch.relu(block.narrow.weight @ h + block.narrow.bias) for h in hidden]
             out = []
             for t in range(9):
                 total = block.dilated.bias
                 for tap in range(3):
                     source = t - (2 - tap) * dilation
                     if source >= 0:
-                        total = total + block.dilated.weight[:, :, tap] @ narrow[source]
-                out.append(hidden[t] + block.widen.weight[:, :, 0] @ torch.relu(total) + block.widen.bias)
+                        total = total + block.dilated.weight[:, tap * inside : (tap + 1) * inside] @ narrow[source]
+                out.append(hidden[t] + block.widen.weight @ torch.relu(total) + block.widen.bias)
             hidden = out
         expected = torch.stack([module.output.weight @ h + module.output.bias for h in hidden])
         assert torch.allclose(logits_BTV[sentence], expected, rtol=0, atol=1e-11)

@@ -1,0 +1,167 @@
+"""The tracker in trouble: databases that cannot be opened, drivers that were killed, what is handed on."""
+
+import logging
+import pickle
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.tracking import Delivery, MlflowTracker
+from tests.orchestrator.tracking_fixtures import Open, Reader, plan
+
+
+def test_nothing_is_left_running(opened: Open, reader: Reader) -> None:
+    """Neither what this session ran, nor what a driver that was killed left behind."""
+    dead = opened()
+    dead.start_sweep()
+    dead.start_trial("t0", plan())
+    assert dead.flush(30)
+    tracker = opened()
+    tracker.start_sweep()
+    tracker.start_trial("t1", plan())
+    tracker.start_trial("t2", plan())
+    tracker.end_trial("t2", "FINISHED")
+    tracker.finish_sweep(status="KILLED")
+    assert tracker.close(30).complete
+    statuses = {trial_id: run.info.status for trial_id, run in reader.trials().items()}
+    assert statuses == {"t0": "KILLED", "t1": "KILLED", "t2": "FINISHED"}
+    assert reader.parent().info.status == "KILLED"
+    assert all(run.info.end_time >= run.info.start_time for run in reader.runs())
+
+
+def test_an_experiment_that_was_deleted_comes_back(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    tracker.start_sweep()
+    tracker.close(30)
+    assert tracker.experiment_id is not None
+    reader.client.delete_experiment(tracker.experiment_id)
+    tracker = opened()
+    assert tracker.start_sweep() is None
+    tracker.close(30)
+    assert reader.parent().info.status == "RUNNING"
+
+
+def test_a_database_that_cannot_be_opened(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    tracker = opened(f"sqlite:///{tmp_path}/file/mlflow.db")
+    problem = tracker.start_sweep(params={"a": "b"})
+    assert problem is not None
+    assert f"sqlite:///{tmp_path}/file/mlflow.db" in problem
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0, "kl": 2.0}, 1)
+    tracker.end_trial("t0", "FINISHED")
+    tracker.finish_sweep(status="FINISHED", artifacts=[tmp_path / "missing"])
+    start = time.monotonic()
+    delivery = tracker.close(30)
+    assert time.monotonic() - start < 5, "a store that never answered is not waited for"
+    assert (delivery.points_logged, delivery.points_lost) == (0, 2)
+    assert delivery.others_lost > 2
+    assert delivery.error == problem
+    assert tracker.link is None
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1, "one warning, not one an attempt"
+
+
+def test_a_database_that_can_be_opened_later(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "later").write_text("")
+    uri = f"sqlite:///{tmp_path}/later/mlflow.db"
+    tracker = opened(uri)
+    assert tracker.start_sweep() is not None
+    tracker.start_trial("t0", plan())
+    tracker.log_metrics("t0", {"nll": 1.0}, 1)
+    (tmp_path / "later").unlink()
+    assert tracker.flush(30)
+    assert tracker.close(30) == Delivery(1, 0, 0, None)
+    assert Reader(uri).history("t0", "nll") == [(1, 1.0)]
+
+
+def test_a_locked_database_holds_nobody_up(opened: Open, reader: Reader, folder: Path) -> None:
+    tracker = opened()
+    assert tracker.start_sweep() is None
+    with closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        tracker.start_trial("t0", plan())
+        for epoch in range(100):
+            tracker.log_metrics("t0", {"nll": float(epoch)}, epoch)
+        tracker.end_trial("t0", "FINISHED")
+        assert time.monotonic() - start < 0.5
+        assert not tracker.flush(0.5)
+        other.rollback()
+    assert tracker.close(30) == Delivery(100, 0, 0, None)
+    assert reader.history("t0", "nll") == [(epoch, float(epoch)) for epoch in range(100)]
+
+
+def test_lost_files_and_unknown_trials_are_counted(opened: Open, folder: Path) -> None:
+    tracker = opened()
+    tracker.start_sweep()
+    tracker.tag_trials({"nobody": {"frontier": "true"}})
+    tracker.finish_sweep(status="FINISHED", artifacts=[folder / "missing.png"])
+    delivery = tracker.close(30)
+    assert (delivery.points_lost, delivery.others_lost) == (0, 2)
+    assert delivery.error == "no run of trial 'nobody' in sweep 's'"
+    tracker.log_metrics("t0", {"nll": 1.0}, 1)
+    assert tracker.close(0).points_lost == 1
+
+
+def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folder: Path) -> None:
+    """A driver is killed while the database is locked; its successor has its state."""
+    first = opened()
+    first.start_sweep()
+    first.start_trial("t0", plan())
+    first.log_metrics("t0", {"nll": 1.0}, 1)
+    first.flush(30)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first.log_metrics("t0", {"nll": 2.0}, 2)
+        first.start_trial("t1", plan(cycles=9))
+        first.log_metrics("t1", {"nll": 1.0}, 1)
+        first.end_trial("t1", "FINISHED")
+        state = pickle.dumps(first.undelivered())
+        assert not first.close(0).complete
+    second = opened()
+    second.start_sweep()
+    second.redeliver(pickle.loads(state))
+    second.redeliver(pickle.loads(state))
+    second.start_trial("t0", plan())
+    second.log_metrics("t0", {"nll": 3.0}, 3)
+    assert second.close(30).complete
+    assert reader.history("t0", "nll") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert reader.history("t1", "nll") == [(1, 1.0)]
+    assert reader.trials()["t1"].info.status == "FINISHED"
+    assert reader.trials()["t1"].data.params["cycles"] == "9"
+
+
+def test_a_pickle_stands_for_the_sweep(opened: Open, folder: Path) -> None:
+    tracker = opened()
+    tracker.start_sweep()
+    assert pickle.loads(pickle.dumps(tracker)) is tracker
+    later = opened()
+    assert pickle.loads(pickle.dumps(tracker)) is later
+    later.close(30)
+    anew = pickle.loads(pickle.dumps(tracker))
+    assert anew is not tracker
+    assert (anew.tracking_uri, anew.sweep) == (tracker.tracking_uri, "s")
+    secret = MlflowTracker("http://user:word@127.0.0.1:1", "s")
+    assert b"word" not in pickle.dumps(secret)
+    assert secret.link is None
+
+
+def test_importing_starts_nothing() -> None:
+    program = (
+        "import os, sys, threading\n"
+        "before = dict(os.environ)\n"
+        "import orchestrator.tracking, orchestrator.tracking_view\n"
+        "assert dict(os.environ) == before\n"
+        "assert threading.active_count() == 1\n"
+        "assert not {'mlflow', 'ray'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
