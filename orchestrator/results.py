@@ -32,8 +32,10 @@ class TrialResult:
     failure: str | None = None
 
     @classmethod
-    def from_tune(cls, trial_id: str, config: Mapping[str, Any], result: Mapping[str, Any]) -> TrialResult:
-        """From a trial's configuration and its last result."""
+    def from_tune(
+        cls, trial_id: str, config: Mapping[str, Any], result: Mapping[str, Any], *, errored: bool = False
+    ) -> TrialResult:
+        """From a trial's configuration and its last result; `errored` if it ended by no fault of its own."""
         metrics = result.get("metrics", {})
         return cls(
             trial_id,
@@ -41,7 +43,7 @@ class TrialResult:
             result.get("final", {}),
             {name: metrics.get(name, np.nan) for name in COSTS},
             result.get("losses_N"),
-            result.get("failure"),
+            "error" if errored else result.get("failure"),
         )
 
     @property

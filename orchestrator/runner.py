@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import ray
+from pyarrow.fs import FileSelector, FileSystem
 from ray import tune
+from ray.tune.experiment import Trial
 from rich.console import Console
 
+import trainables
 from orchestrator.plan import SearchPlan
-from orchestrator.progress import ProgressCallback, SweepProgress, duration
+from orchestrator.progress import ProgressCallback, SweepProgress
 from orchestrator.report import Report
 from orchestrator.results import TrialResult
-from orchestrator.search import SweepSearcher
+from orchestrator.search import ReconcileCallback, SweepSearcher
 from orchestrator.spec import SPEC_FILE, SweepSpec
 from orchestrator.tracking import MlflowTracker, ui_command
 from orchestrator.tracking_callback import TrackingCallback
@@ -35,7 +37,7 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
     """Runs or resumes the sweep and reports.
 
     Returns:
-        The exit status: 0 when at least one trial of each planned kind finished, 1 when none did.
+        The exit status: 0 when a trial finished, 1 when none did.
 
     Raises:
         KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
@@ -54,11 +56,12 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
         concurrency = _concurrency(spec)
         progress = SweepProgress(spec.name, plan.planned(), spec.epochs, concurrency)
         shown = ProgressCallback(progress)
+        searcher = SweepSearcher(plan)
         try:
-            results = _fit(spec, corpus, plan, concurrency, [shown, TrackingCallback(tracker)], resume)
+            results = _fit(spec, corpus, searcher, concurrency, [shown, TrackingCallback(tracker)], resume)
         finally:
             shown.stop()
-        return _finish(console, spec, corpus, plan, tracker, results)
+        return _finish(console, spec, corpus, tracker, results, complete=searcher.finished)
     finally:
         ray.shutdown()
 
@@ -70,7 +73,9 @@ def _start_ray(spec: SweepSpec) -> None:
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if not os.environ.get("RAY_ADDRESS"):
+    if os.environ.get("RAY_ADDRESS"):
+        options |= {"runtime_env": {"py_modules": [trainables]}}  # the nodes need the trials' code
+    else:
         options |= {"include_dashboard": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -91,11 +96,16 @@ def _concurrency(spec: SweepSpec) -> int:
 def _fit(
     spec: SweepSpec,
     corpus: Corpus,
-    plan: SearchPlan,
+    searcher: SweepSearcher,
     concurrency: int,
     callbacks: list[tune.Callback],
     resume: bool,
 ) -> list[TrialResult]:
+    """Runs all trials, or goes on with them.
+
+    By `tune.run` and not by a Tuner, which on a restore brings back searcher, callbacks and limits as it
+    pickled them at the start: the present ones take over the earlier state here.
+    """
     settings = TrialSettings(
         epochs=spec.epochs,
         device="cuda" if spec.resources.gpus else "cpu",
@@ -103,40 +113,44 @@ def _fit(
         iw_samples=spec.iw_samples,
         iw_sentences=spec.iw_sentences,
     )
-    trainable = tune.with_resources(
-        tune.with_parameters(TextVAETrainable, settings=settings, corpus=corpus),
-        {"CPU": spec.resources.cpus, "GPU": spec.resources.gpus},
+    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
+    resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
+    analysis = tune.run(
+        tune.with_resources(
+            tune.with_parameters(TextVAETrainable, settings=settings, corpus=corpus), resources
+        ),
+        name=TUNE_FOLDER,
+        storage_path=spec.checkpoint_folder,
+        num_samples=-1,  # until the searcher has finished
+        search_alg=searcher,
+        max_concurrent_trials=concurrency,
+        reuse_actors=True,
+        callbacks=[ReconcileCallback(searcher), *callbacks],
+        max_failures=FAILURES_A_TRIAL,
+        raise_on_failed_trial=False,
+        verbose=0,
+        checkpoint_config=tune.CheckpointConfig(
+            num_to_keep=1,
+            checkpoint_frequency=max(1, spec.epochs // CHECKPOINTS_A_TRIAL),
+            checkpoint_at_end=True,
+        ),
+        resume_config=tune.ResumeConfig(errored=tune.ResumeConfig.ResumeType.RESUME) if resumed else None,
+        resources_per_trial=resources if resumed else None,  # of trials that the earlier session began
     )
-    folder = spec.folder / TUNE_FOLDER
-    if resume and tune.Tuner.can_restore(folder):
-        tuner = tune.Tuner.restore(str(folder), trainable=trainable, resume_errored=True)
-    else:
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=SweepSearcher(plan),
-                num_samples=sum(plan.planned().values()),
-                max_concurrent_trials=concurrency,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name=TUNE_FOLDER,
-                storage_path=str(spec.folder),
-                callbacks=callbacks,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=FAILURES_A_TRIAL),
-                checkpoint_config=tune.CheckpointConfig(
-                    num_to_keep=1, checkpoint_frequency=max(1, spec.epochs // CHECKPOINTS_A_TRIAL)
-                ),
-            ),
-        )
-    grid = tuner.fit()
-    return [_result(grid[number]) for number in range(len(grid))]
+    return [_result(trial) for trial in analysis.trials or ()]
 
 
-def _result(result: tune.Result) -> TrialResult:
-    metrics = result.metrics or {}
-    return TrialResult.from_tune(metrics.get("trial_id", Path(result.path).name), result.config or {}, metrics)
+def _has_state(folder: str) -> bool:
+    """Whether Tune has saved anything there to go on with."""
+    filesystem, path = FileSystem.from_uri(folder)
+    files = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
+    return any(file.base_name.startswith("experiment_state") for file in files)
+
+
+def _result(trial: Trial) -> TrialResult:
+    return TrialResult.from_tune(
+        trial.trial_id, trial.config, trial.last_result, errored=trial.status == Trial.ERROR
+    )
 
 
 def _announce(
@@ -163,21 +177,20 @@ def _finish(
     console: Console,
     spec: SweepSpec,
     corpus: Corpus,
-    plan: SearchPlan,
     tracker: MlflowTracker,
     results: list[TrialResult],
+    *,
+    complete: bool,
 ) -> int:
     """Writes and shows the report, and says what to do next."""
     finished = [result for result in results if result.final]
-    ended = [result for result in results if result.final or result.failure is not None]
-    interrupted = len(ended) < len(results)
     report = Report.of(f"{corpus.name}: {spec.name}", results, corpus.entropy_floor)
     paths: list[Path] = []
     if finished:
         paths = report.write(spec.folder)
         tracker.tag_trials(report.tags())
     tracker.finish_sweep(
-        status="KILLED" if interrupted else "FINISHED",
+        status="FINISHED" if complete else "KILLED",
         metrics=report.metrics() if finished else {},
         artifacts=paths,
         note=report.markdown(),
@@ -187,7 +200,7 @@ def _finish(
     _next_steps(console, spec, tracker, paths)
     if not delivery.complete:
         console.print(f"warning: MLflow: {delivery}", style="yellow", markup=False)
-    if interrupted:
+    if not complete:
         raise KeyboardInterrupt
     return DONE if finished else FAILED
 

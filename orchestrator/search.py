@@ -8,19 +8,23 @@ been told alone, and the whole state, samplers included, travels in the searcher
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import warnings
 import zlib
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
+from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
+from ray.tune.utils import flatten_dict
 
 from orchestrator.overrides import VariantPlan
 from orchestrator.plan import SearchPlan
@@ -28,6 +32,7 @@ from orchestrator.records import TrialPlan
 from trainables.variant import load_variant
 
 OBJECTIVE = "best/nll_plus_kl"
+_STATE = ("plan", "_first", "_studies", "_last", "_running", "_failed", "_lost")
 
 
 @dataclass
@@ -37,75 +42,152 @@ class _Study:
     plan: VariantPlan
     optuna: optuna.Study
     asked: int = 0
-    running: dict[str, tuple[int, TrialPlan]] = field(default_factory=dict)
     best: tuple[float, TrialPlan] | None = None
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What has been asked for; a searched trial has a number in its variant's study."""
+
+    plan: TrialPlan
+    number: int | None = None
+
+
 class SweepSearcher(Searcher):
-    """See the module. `suggest` returns None while it waits for the search to end before replicating."""
+    """See the module. `suggest` returns None while as many run as may, and while it waits for the search
+    to end before replicating."""
 
     def __init__(self, plan: SearchPlan) -> None:
         super().__init__()
         self.plan = plan
+        self._most: int | None = None
         self._first: deque[TrialPlan] = deque(plan.baseline_trials())
-        self._studies = [_Study(study, _new_study(study, plan)) for study in plan.variants]
+        self._studies = {study.variant: _Study(study, _new_study(study, plan)) for study in plan.variants}
         self._last: deque[TrialPlan] | None = None
+        self._running: dict[str, _Asked] = {}
+        self._failed: dict[str, _Asked] = {}  # by the infrastructure: Tune may run them again
+        self._lost: deque[_Asked] = deque()
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything has been asked for and told."""
+        return self._last is not None and not (self._last or self._lost or self._running)
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Takes over from Tune's own limiter, which after a restore would hold to the earlier limit."""
+        self._most = max_concurrent
+        return True
 
     def suggest(self, trial_id: str) -> Any:
-        if self._first:
-            return self._first.popleft().config()
-        behind = min(self._studies, key=lambda study: study.asked)
-        if behind.asked < self.plan.trials:
-            return self._ask(behind, trial_id).config()
-        if self._last is None:
-            if any(study.running for study in self._studies):
-                return None
-            self._last = deque(self._replicates())
-        return self._last.popleft().config() if self._last else Searcher.FINISHED
+        if self._most is not None and len(self._running) >= self._most:
+            return None
+        asked = self._next()
+        if asked is None:
+            return Searcher.FINISHED if self._last is not None else None
+        self._running[trial_id] = asked
+        return asked.plan.config()
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells the study: a value for a full training, PRUNED for a failure that the configuration
         caused (FAIL would teach TPE nothing), FAIL for one of the infrastructure."""
-        for study in self._studies:
-            if trial_id not in study.running:
-                continue
-            number, plan = study.running.pop(trial_id)
-            value = (result or {}).get(f"final/{OBJECTIVE}")
-            if value is not None:
-                study.optuna.tell(number, value)
-                if study.best is None or value < study.best[0]:
-                    study.best = (value, plan)
-            elif (result or {}).get("failure") is not None:
-                study.optuna.tell(number, state=TrialState.PRUNED)
-            else:
-                study.optuna.tell(number, state=TrialState.FAIL)
+        asked = self._running.pop(trial_id, None)
+        if asked is None:
+            return
+        value = (result or {}).get(f"final/{OBJECTIVE}")
+        failed = value is None and (result or {}).get("failure") is None
+        if failed:
+            self._failed[trial_id] = asked
+        if asked.number is None:
+            return
+        study = self._studies[asked.plan.variant]
+        if failed:
+            study.optuna.tell(asked.number, state=TrialState.FAIL)
+        elif value is None or not math.isfinite(value):
+            study.optuna.tell(asked.number, state=TrialState.PRUNED)
+        else:
+            study.optuna.tell(asked.number, value)
+            if study.best is None or value < study.best[0]:
+                study.best = (value, asked.plan)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing is learnt before a training ends."""
 
+    def reconcile(self, trials: Iterable[Trial]) -> None:
+        """Squares what has been asked for with the trials that Tune has after a restore.
+
+        A crash can leave files of two snapshots, and Tune runs again what failed: a trial that Tune does
+        not know is asked for once more, one that has ended is told, one that runs again counts again.
+        """
+        known = {trial.trial_id: trial for trial in trials}
+        for trial_id in list(self._running):
+            trial = known.get(trial_id)
+            if trial is None:
+                self._lost.append(self._running.pop(trial_id))
+            elif trial.is_finished():
+                self.on_trial_complete(trial_id, flatten_dict(trial.last_result), trial.status == Trial.ERROR)
+        for trial_id in list(self._failed):
+            if trial_id in known and not known[trial_id].is_finished():
+                self._running[trial_id] = self._again(self._failed.pop(trial_id))
+
     def save(self, checkpoint_path: str) -> None:
         partial = Path(f"{checkpoint_path}.partial")
-        partial.write_bytes(pickle.dumps((self.plan, self._first, self._studies, self._last)))
+        partial.write_bytes(pickle.dumps({name: getattr(self, name) for name in _STATE}))
         os.replace(partial, checkpoint_path)
 
     def restore(self, checkpoint_path: str) -> None:
-        state = pickle.loads(Path(checkpoint_path).read_bytes())
-        self.plan, self._first, self._studies, self._last = state
+        vars(self).update(pickle.loads(Path(checkpoint_path).read_bytes()))
 
-    def _ask(self, study: _Study, trial_id: str) -> TrialPlan:
+    def _next(self) -> _Asked | None:
+        """What comes next; None at the end, and while replicating has to wait for the search."""
+        if self._lost:
+            return self._lost.popleft()
+        if self._first:
+            return _Asked(self._first.popleft())
+        behind = min(self._studies.values(), key=lambda study: study.asked)
+        if behind.asked < self.plan.trials:
+            return self._ask(behind)
+        if self._last is None and all(asked.number is None for asked in self._running.values()):
+            self._last = deque(self._replicates())
+        return _Asked(self._last.popleft()) if self._last else None
+
+    def _ask(self, study: _Study) -> _Asked:
         trial = study.optuna.ask(dict(study.plan.distributions))
         plan = self.plan.searched_trial(study.plan, study.asked, trial.params)
-        study.running[trial_id] = (trial.number, plan)
         study.asked += 1
-        return plan
+        return _Asked(plan, trial.number)
+
+    def _again(self, asked: _Asked) -> _Asked:
+        """The same for another try: a trial that was told FAIL cannot be told anything else."""
+        if asked.number is None:
+            return asked
+        study = self._studies[asked.plan.variant].optuna
+        failed = study.trials[asked.number]
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=failed.params, distributions=failed.distributions
+            )
+        )
+        return _Asked(asked.plan, len(study.trials) - 1)
 
     def _replicates(self) -> Iterator[TrialPlan]:
         for number in range(self.plan.replicates):
-            for study in self._studies:
+            for study in self._studies.values():
                 if study.best is not None and number < self.plan.repeats(study.plan):
                     yield self.plan.replicate(study.best[1], number)
+
+
+class ReconcileCallback(tune.Callback):
+    """Lets the searcher reconcile itself with Tune's trials, once, before anything else happens."""
+
+    def __init__(self, searcher: SweepSearcher) -> None:
+        self._searcher: SweepSearcher | None = searcher
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._searcher is not None:
+            self._searcher.reconcile(trials)
+            self._searcher = None
 
 
 def _new_study(study: VariantPlan, plan: SearchPlan) -> optuna.Study:

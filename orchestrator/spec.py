@@ -91,6 +91,8 @@ class SweepSpec(BaseModel):
         iw_samples, iw_sentences: of the importance-weighted NLL.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.
         storage: the folder where sweeps have their folders.
+        checkpoints: where trials keep their checkpoints, a path or an address such as s3://bucket/sweeps
+            that all nodes of a cluster share; None is the sweep's folder.
     """
 
     model_config = _STRICT
@@ -116,6 +118,7 @@ class SweepSpec(BaseModel):
         validate_default=True,
     )
     storage: Path = Field(default=Path("sweeps"), strict=False, validate_default=True)
+    checkpoints: str | None = None
 
     @classmethod
     def load(cls, path: Path | None = None, options: Mapping[str, Any] | None = None) -> Self:
@@ -143,6 +146,11 @@ class SweepSpec(BaseModel):
     def folder(self) -> Path:
         """Where the sweep keeps its spec, its checkpoints and its report."""
         return self.storage / self.name
+
+    @property
+    def checkpoint_folder(self) -> str:
+        """The path or address below which the trials of this sweep keep their checkpoints."""
+        return f"{self.checkpoints}/{self.name}" if self.checkpoints else str(self.folder)
 
     def search_spaces(self) -> dict[str, VariantPlan]:
         """The fixed knobs and the distributions of each variant."""
@@ -179,6 +187,13 @@ class SweepSpec(BaseModel):
         if "://" in str(value):
             raise ValueError(f"{info.field_name} must be a path that every node sees, got {shown(value)}")
         return Path(os.path.abspath(Path(value).expanduser()))
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _absolute_unless_address(cls, value: str | None) -> str | None:
+        if value is None or "://" in value:
+            return value
+        return os.path.abspath(Path(value).expanduser())
 
     @field_validator("name", mode="before")
     @classmethod

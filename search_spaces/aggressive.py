@@ -8,7 +8,7 @@ from trainables.variants.aggressive import VARIANT
 SPACE = SearchSpace(
     VARIANT,
     lambda epochs: {
-        "aggressive_epochs": IntDistribution(1, max(1, min(10, epochs // 6))),
+        "aggressive_epochs": IntDistribution(1, max(1, min(10, epochs // 12))),
         "anneal_rate": FloatDistribution(2 / epochs, 20 / epochs, log=True),
         "kl_start": CategoricalDistribution((0.0, 0.1, 1.0)),
     },

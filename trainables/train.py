@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from trainables.corpora import load_corpus
 from trainables.parts import KnobError, parse_knob
-from trainables.training import DivergedError, Training
+from trainables.training import DivergedError, EpochMetrics, FinalMetrics, Training
 from trainables.variant import UnknownVariantError, Variant, load_variant, variant_names
 
 
@@ -32,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.threads:
             torch.set_num_threads(options.threads)
-        training = Training(
-            variant, corpus, epochs=options.epochs, seed=options.seed, device=options.device
-        )
+        training = Training(variant, corpus, epochs=options.epochs, seed=options.seed, device=options.device)
     except (KnobError, UnknownVariantError, ValueError) as error:
         print(f"trainables.train: {error}", file=sys.stderr)
         return 2
@@ -45,15 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"sentences, {len(corpus.vocabulary):,} words{floor}"
     )
     try:
-        _run(training)
+        history = _run(training)
     except DivergedError as error:
         print(f"diverged: {error}", file=sys.stderr)
         return 1
-    _print_final(training, options.iw_samples, options.iw_sentences)
+    final = training.final_metrics(iw_samples=options.iw_samples, iw_sentences=options.iw_sentences)
+    _print_final(training, final)
+    if options.json:
+        options.json.write_text(json.dumps(_record(training, options.seed, history, final)))
     return 0
 
 
-def _run(training: Training) -> None:
+def _run(training: Training) -> list[EpochMetrics]:
+    history: list[EpochMetrics] = []
     print(
         "epoch     NLL      KL  NLL+KL    MI  AU  KL weight  inner steps   words/s    time left", flush=True
     )
@@ -61,6 +66,7 @@ def _run(training: Training) -> None:
     while not training.finished:
         tokens, began = training.cost.tokens, time.perf_counter()
         epoch = training.run_epoch()
+        history.append(epoch)
         now = time.perf_counter()
         valid, left = epoch.valid, (now - start) / epoch.epoch * (training.epochs - epoch.epoch)
         print(
@@ -70,10 +76,28 @@ def _run(training: Training) -> None:
             f"{left:10.0f} s",
             flush=True,
         )
+    return history
 
 
-def _print_final(training: Training, iw_samples: int, iw_sentences: int) -> None:
-    final = training.final_metrics(iw_samples=iw_samples, iw_sentences=iw_sentences)
+def _record(
+    training: Training, seed: int, history: Sequence[EpochMetrics], final: FinalMetrics
+) -> dict[str, Any]:
+    """What `--json` writes; `losses` is NLL + KL of each test sentence, for paired comparisons."""
+    return {
+        "variant": training.variant.name,
+        "knobs": training.variant.knobs(),
+        "corpus": training.corpus.name,
+        "seed": seed,
+        "epochs": training.epochs,
+        "device": str(training.device),
+        "history": [epoch.named() for epoch in history],
+        "final": final.named(),
+        "cost": dataclasses.asdict(training.cost),
+        "losses": [round(float(loss), 5) for loss in final.losses_N],
+    }
+
+
+def _print_final(training: Training, final: FinalMetrics) -> None:
     test, weighted = final.test, final.importance_weighted
     print(f"test, at the best epoch ({final.best_epoch}), nats per sentence:")
     print(
@@ -124,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vocabulary-size", type=int, default=10_000)
     parser.add_argument("--iw-samples", type=int, default=100, help="samples of z for the IW-NLL")
     parser.add_argument("--iw-sentences", type=int, default=200, help="test sentences for the IW-NLL")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there as JSON")
     return parser
 
 

@@ -154,7 +154,5 @@ class _AggressiveRule(_JointRule):
             return
         margin = self.config.mi_margin * valid.mutual_information_se
         fell = valid.mutual_information < self.state.best_mutual_information - margin
-        self.state.best_mutual_information = max(
-            self.state.best_mutual_information, valid.mutual_information
-        )
+        self.state.best_mutual_information = max(self.state.best_mutual_information, valid.mutual_information)
         self.state.aggressive = not fell and epochs_done < self.config.aggressive_epochs

@@ -1,0 +1,1 @@
+"""Measured comparisons, each a command that writes its table to docs/benchmarks/."""
