@@ -1,0 +1,57 @@
+"""The documentation names what there is: keys, knobs, variants, options, files."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from orchestrator.spec import SweepSpec
+from orchestrator.sweep import app
+from search_spaces.space import load_space
+from trainables.variant import load_variant, variant_names
+
+ROOT = Path(__file__).parents[1]
+SPEC = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def first_columns(text: str, heading: str) -> set[str]:
+    """The words in backticks in the first column of the table below the heading."""
+    section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+
+
+def test_every_key_is_described() -> None:
+    assert first_columns(SPEC, "Keys") == set(SweepSpec.model_fields)
+
+
+def test_every_knob_is_described() -> None:
+    changes = ({}, {"optimizer": "sgd"}, {"initialization": "uniform"}, {"schedule": "constant"})
+    variants = [load_variant(name) for name in variant_names()]
+    knobs = {knob for variant in variants for change in changes for knob in variant.with_knobs(change).knobs()}
+    assert first_columns(SPEC, "Knobs") == knobs
+
+
+def test_the_described_options_exist() -> None:
+    options = {name for parameter in get_command(app).params for name in parameter.opts}
+    described = set(re.findall(r"`(--[a-z-]+)", SPEC + README))
+    assert described <= options
+    assert len(described) > 10
+
+
+def test_the_readme_lists_the_variants_and_what_is_searched() -> None:
+    for name in set(variant_names()) - {"language_model"}:
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}` |")]
+        assert set(re.findall(r"`([a-z_]+)`", row)) == {name} | set(load_space(name).distributions(12))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [
+        target for target in targets if "://" not in target and not (page.parent / target).resolve().exists()
+    ]
+    assert missing == []
