@@ -21,12 +21,13 @@ from orchestrator.plan import SearchPlan
 from orchestrator.records import short
 from orchestrator.spec import SweepSpec
 from orchestrator.wording import plural
+from trainables.splits import Corpus
 
 
-def show(spec: SweepSpec, console: Console) -> None:
+def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     """Print the resolved spec as YAML and the planned trials as a table."""
     console.print(spec.to_yaml(), markup=False, highlight=False, soft_wrap=True)
-    plan = SearchPlan.of(spec)
+    plan = SearchPlan.of(spec, corpus.longest)
     console.print(_table(plan, spec.epochs))
     if any(map(plan.repeats, plan.variants)):
         console.print("trials: of the search + of its best configuration on fresh seeds", style="dim")

@@ -126,13 +126,17 @@ def checked_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
-    """The configuration that speaks for each variant: lowest NLL + KL among its fresh ones, if it has any.
+    """The configuration that speaks for each variant: the highest gain among its fresh ones, if it has any.
 
-    Fresh figures go first because a lucky single run would otherwise hide the replicated winner.
+    Fresh figures go first because a lucky single run would otherwise hide the replicated winner. The gain
+    decides, and NLL + KL only where there is no baseline: a configuration with a stronger decoder has a lower
+    NLL + KL whatever its latent variable does.
     """
     order = configurations[configurations["variant"] != BASELINE]
-    order = order.assign(stale=~order["fresh"], unknown=~np.isfinite(order["nll_plus_kl"]))
-    order = order.sort_values(["unknown", "stale", "nll_plus_kl"], kind="stable")
+    order = order.assign(
+        stale=~order["fresh"], unknown=~np.isfinite(order["nll_plus_kl"]), worse=-order["gain"]
+    )
+    order = order.sort_values(["unknown", "stale", "worse", "nll_plus_kl"], kind="stable")
     chosen = order.drop_duplicates("variant").index
     return configurations.loc[configurations.index.isin(chosen)]
 

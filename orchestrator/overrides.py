@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from orchestrator.ranges import distribution, knob_value
 from orchestrator.spec_errors import KeyPath, Problem, ProblemsError, hint
-from search_spaces.space import load_space
+from search_spaces.space import Extent, load_space
 from trainables.parts import KnobError, Part, parse_knob
 from trainables.variant import Variant, load_variant, variant_names
 
@@ -54,7 +54,7 @@ class _Entry:
     path: KeyPath
 
 
-def plan_variants(chosen: Mapping[str, Changes], shared: Changes, *, epochs: int) -> list[VariantPlan]:
+def plan_variants(chosen: Mapping[str, Changes], shared: Changes, *, extent: Extent) -> list[VariantPlan]:
     """A plan for each chosen variant.
 
     Raises:
@@ -76,7 +76,7 @@ def plan_variants(chosen: Mapping[str, Changes], shared: Changes, *, epochs: int
             continue
         unused = {knob for knob in unused if not planner.has(knob)}
         try:
-            plans.append(planner.plan(epochs))
+            plans.append(planner.plan(extent))
         except ProblemsError as error:
             problems.extend(error.problems)
     variants = [load_variant(name) for name in chosen]
@@ -116,12 +116,12 @@ class _Planner:
         """Whether the search can build the variant with such a knob."""
         return any(knob in shape.knobs() for shape in self.shapes)
 
-    def plan(self, epochs: int) -> VariantPlan:
+    def plan(self, extent: Extent) -> VariantPlan:
         problems: list[Problem] = []
         knobs: dict[str, Any] = {}
         present = set.intersection(*(set(shape.knobs()) for shape in self.shapes))
         found = {
-            knob: value for knob, value in self.space.distributions(epochs).items() if knob in present
+            knob: value for knob, value in self.space.distributions(extent).items() if knob in present
         }  # a knob whose slot holds another part now is not searched
         for knob, entry in (self.fixed | self.ranged).items():
             try:

@@ -28,10 +28,11 @@ class SearchPlan:
     seed: int
 
     @classmethod
-    def of(cls, spec: SweepSpec) -> SearchPlan:
+    def of(cls, spec: SweepSpec, longest: int | None = None) -> SearchPlan:
+        """The plan of a spec; `longest` is the words of the corpus's longest sentence, with `</s>`."""
         return cls(
-            tuple(spec.search_spaces().values()),
-            tuple(spec.baselines()),
+            tuple(spec.search_spaces(longest).values()),
+            tuple(spec.baselines(longest)),
             spec.trials,
             spec.baseline_seeds,
             spec.replicates,

@@ -26,13 +26,22 @@ def check(spec: SweepSpec, *, resume: bool = False) -> Corpus:
     check_resources(spec)
     if not resume and (spec.folder.exists() or spec.folder.is_symlink()):
         raise name_in_use(spec)
-    corpus = load_corpus(
-        spec.corpus, seed=spec.seed, vocabulary_size=spec.vocabulary_size, max_sentences=spec.max_sentences
-    )
+    corpus = read_corpus(spec)
     check_writable("storage", spec.storage)
     if spec.tracking_uri.startswith(_SQLITE):
         check_database(Path(spec.tracking_uri.removeprefix(_SQLITE)))
     return corpus
+
+
+def read_corpus(spec: SweepSpec) -> Corpus:
+    """The corpus of a spec.
+
+    Raises:
+        CorpusError: it cannot be used.
+    """
+    return load_corpus(
+        spec.corpus, seed=spec.seed, vocabulary_size=spec.vocabulary_size, max_sentences=spec.max_sentences
+    )
 
 
 def check_resources(spec: SweepSpec) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, Self
 
 from ray import tune
 from rich.console import Console, Group, RenderableType
@@ -31,13 +31,14 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """What remains of a finished trial; `nll_plus_kl` is on validation, None if the trial failed."""
+    """What remains of a finished trial; the figures are on validation, None if the trial failed."""
 
     plan: TrialPlan
     seconds: float
     nll: float | None = None
     kl: float | None = None
     nll_plus_kl: float | None = None
+    failure: str | None = None
 
 
 @dataclass
@@ -100,99 +101,121 @@ class SweepProgress:
 
     def view(self) -> RenderableType:
         """The live view."""
+        failed = sum(trial.failure is not None for trial in self.finished.values())
         head = Text.assemble(
             ("sweep ", "dim"), (self.name, "bold"), f"  {len(self.finished)} of {self.total} trials, ",
-            self._left(),
+            (f"{failed} failed, " if failed else "", "red"), self._left(), overflow="ellipsis", no_wrap=True,
         )  # fmt: skip
         bar = ProgressBar(total=self.total, completed=len(self.finished), width=60)
-        running = Table(box=None, pad_edge=False, header_style="dim")
-        for title, justify in (("running", "left"), ("epoch", "right"), ("NLL", "right"), ("KL", "right")):
-            running.add_column(title, justify=justify)  # type: ignore[arg-type]
+        running = _table("running", "epoch", "NLL", "KL")
         for trial in self.running.values():
             nll, kl = (
                 f"{trial.metrics[name]:.2f}" if name in trial.metrics else "" for name in ("nll", "kl")
             )
-            running.add_row(describe(trial.plan), f"{trial.epoch}/{self.epochs}", nll, kl)
-        best = Table(box=None, pad_edge=False, header_style="dim")
-        best.add_column("best so far (validation)")
-        best.add_column("figures, nats per sentence")
+            running.add_row(_short(trial.plan), f"{trial.epoch}/{self.epochs}", nll, kl)
+        best = _table("best so far", "NLL", "KL", "NLL + KL")
         for _, finished in sorted(self.best().items(), key=lambda item: item[1].nll_plus_kl or 0.0):
-            best.add_row(describe(finished.plan), _figures(finished))
-        return Group(head, bar, Text(), running, Text(), best)
+            figures = (finished.nll, finished.kl, finished.nll_plus_kl)
+            best.add_row(
+                _short(finished.plan), *(f"{figure:.2f}" for figure in figures if figure is not None)
+            )
+        parts: list[RenderableType] = [head, bar, Text("\n")]  # a bar has no line end of its own
+        if running.row_count:
+            parts += [running, Text()]
+        if best.row_count:
+            parts += [best, Text("validation, nats per sentence", "dim")]
+        elif not running.row_count:
+            parts.append(Text("starting the first trials", "dim"))
+        return Group(*parts)
 
     def _left(self) -> str:
+        if len(self.finished) >= self.total:
+            return "done"
         seconds = self.seconds_left()
         return "estimating the time left" if seconds is None else f"about {duration(seconds)} left"
 
 
 class ProgressCallback(tune.Callback):
-    """Feeds a SweepProgress from Ray Tune's events and shows it."""
+    """Feeds a SweepProgress from Ray Tune's events and shows it, from the `with` block's begin to its end."""
 
-    _live: ClassVar[Live | None] = None  # of the terminal, whichever copy of the callback feeds it
+    def __init__(self, progress: SweepProgress, console: Console) -> None:
+        self.progress, self.console = progress, console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def __init__(self, progress: SweepProgress) -> None:
-        self.progress = progress
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        self._show()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """What the live view last showed stays on the terminal."""
+        if self._live is not None:
+            self._live.stop()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        plan = TrialPlan.from_config(trial.config)
-        self.progress.running.setdefault(trial.trial_id, RunningTrial(plan))
+        self.progress.finished.pop(trial.trial_id, None)  # failed in an earlier session
+        self._running(trial)
         self._show()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        plan = TrialPlan.from_config(trial.config)
-        running = self.progress.running.setdefault(trial.trial_id, RunningTrial(plan))
+        running = self._running(trial)
         running.epoch, running.metrics = result["epoch"], result["metrics"]
         running.seconds = result["time_total_s"]
         self._show()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._finish(trial, trial.last_result.get("final") or {})
+        self._finish(trial, trial.last_result.get("failure"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._finish(trial, {})
-
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        self.stop()
-
-    @classmethod
-    def stop(cls) -> None:
-        """Ends the live view; what it last showed stays on the terminal."""
-        if cls._live is not None:
-            cls._live.stop()
-            cls._live = None
+        self._finish(trial, "error")
 
     def get_state(self) -> dict[str, Any]:
         return {"finished": self.progress.finished}
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.progress.finished = state["finished"]
+        self._show()
 
-    def _finish(self, trial: Any, final: Mapping[str, float]) -> None:
+    def _running(self, trial: Any) -> RunningTrial:
+        plan = TrialPlan.from_config(trial.config)
+        return self.progress.running.setdefault(trial.trial_id, RunningTrial(plan))
+
+    def _finish(self, trial: Any, failure: str | None) -> None:
         self.progress.running.pop(trial.trial_id, None)
+        final = {} if failure else trial.last_result.get("final", {})
         finished = FinishedTrial(
             TrialPlan.from_config(trial.config),
             trial.last_result.get("time_total_s", 0.0),
             final.get("best/nll"),
             final.get("best/kl"),
             final.get("best/nll_plus_kl"),
+            failure,
         )
         self.progress.finished[trial.trial_id] = finished
-        console = Console()
-        if console.is_terminal:
-            self._show()
-        else:
-            console.print(self.progress.line(finished), highlight=False, soft_wrap=True, markup=False)
+        if self._live is None:
+            line = self.progress.line(finished)
+            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+        self._show()
 
     def _show(self) -> None:
-        if not Console().is_terminal:
-            return
-        cls = type(self)
-        if cls._live is None:
-            cls._live = Live(auto_refresh=False)
-            cls._live.start()
-        cls._live.update(self.progress.view(), refresh=True)
+        if self._live is not None:
+            self._live.update(self.progress.view(), refresh=True)
+
+
+def _table(first: str, *figures: str) -> Table:
+    """A table whose first column gives way where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="ellipsis")
+    for title in figures:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _short(plan: TrialPlan) -> Text:
+    return Text(describe(plan), no_wrap=True)
 
 
 def describe(plan: TrialPlan) -> str:
@@ -219,5 +242,5 @@ def duration(seconds: float) -> str:
 
 def _figures(trial: FinishedTrial) -> str:
     if trial.nll is None or trial.kl is None or trial.nll_plus_kl is None:
-        return "failed"
+        return f"failed ({trial.failure})".replace("_", " ")
     return f"NLL {trial.nll:.2f} + KL {trial.kl:.2f} = {trial.nll_plus_kl:.2f}"

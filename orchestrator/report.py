@@ -11,13 +11,14 @@ from rich.console import Console
 
 from orchestrator.figures import frontier_html, frontier_png
 from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
-from orchestrator.results import TrialResult, losses_by_trial, runs_frame
+from orchestrator.results import ERROR, TrialResult, losses_by_trial, runs_frame
 from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a sweep found; `configurations` has a row for each, see `frontier.configurations`."""
+    """What a sweep found: the trials that have ended, in `runs` a row each; `configurations` has a row for
+    each configuration, see `frontier.configurations`."""
 
     title: str
     results: Sequence[TrialResult]
@@ -27,9 +28,11 @@ class Report:
 
     @classmethod
     def of(cls, title: str, results: Sequence[TrialResult], entropy_floor: float | None) -> Report:
-        runs = runs_frame(results)
-        table = configurations(runs, losses_by_trial(results), entropy_floor=entropy_floor)
-        return cls(title, results, runs, table, entropy_floor)
+        """The report of the trials that have ended; what the machines failed says nothing of a variant."""
+        ended = [result for result in results if result.ended]
+        compared = runs_frame(result for result in ended if result.failure != ERROR)
+        table = configurations(compared, losses_by_trial(ended), entropy_floor=entropy_floor)
+        return cls(title, ended, runs_frame(ended), table, entropy_floor)
 
     def write(self, folder: Path) -> list[Path]:
         """Writes frontier.png, .html, .csv, .md and trials.csv into the sweep's folder."""

@@ -15,13 +15,15 @@ from orchestrator.records import TrialPlan
 TEST_FIGURES = ("nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "mutual_information", "active_units")
 COSTS = ("seconds", "optimizer_steps", "inner_steps", "tokens")
 COLLAPSED_KL = 0.1
+ERROR = "error"
 
 
 @dataclass(frozen=True)
 class TrialResult:
     """A finished training: what was run, its final figures (empty if it failed), its cost.
 
-    `losses_N` is NLL + KL of each test sentence in nats, None if the training failed.
+    `losses_N` is NLL + KL of each test sentence in nats, None if the training failed. `failure` is why it
+    failed: "diverged", "out_of_memory", or ERROR where the machines are to blame.
     """
 
     trial_id: str
@@ -43,8 +45,13 @@ class TrialResult:
             result.get("final", {}),
             {name: metrics.get(name, np.nan) for name in COSTS},
             result.get("losses_N"),
-            "error" if errored else result.get("failure"),
+            ERROR if errored else result.get("failure"),
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was trained to its end or failed; not if the sweep was interrupted meanwhile."""
+        return bool(self.final) or self.failure is not None
 
     @property
     def collapsed(self) -> bool:
@@ -61,6 +68,7 @@ class TrialResult:
             "decoder": plan.build().decoder.label,
             "seed": plan.seed,
             "knobs": plan.label,
+            "failure": self.failure or "",
         }
         figures = {name: self.final.get(f"test/{name}", np.nan) for name in TEST_FIGURES}
         return about | figures | dict(self.cost)

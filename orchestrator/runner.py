@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from pyarrow.fs import FileSelector, FileSystem
+from pyarrow.fs import FileSelector, FileSystem  # type: ignore[import-untyped]
 from ray import tune
 from ray.tune.experiment import Trial
 from rich.console import Console
@@ -43,24 +43,25 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
         KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
     """
     console = Console()
-    plan = SearchPlan.of(spec)
-    _start_ray(spec)
+    plan = SearchPlan.of(spec, corpus.longest)
+    _announce(console, spec, corpus, plan)
     try:
+        with console.status("starting Ray"):  # seen on a terminal only
+            _start_ray(spec)
         tracker = MlflowTracker(spec.tracking_uri, spec.name)
-        problem = tracker.start_sweep(
-            params={"corpus": corpus.name, "digest": corpus.digest, "epochs": str(spec.epochs)},
-            spec_path=spec.folder / SPEC_FILE,
-            knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
-        )
-        _announce(console, spec, corpus, plan, problem)
+        with console.status("opening MLflow"):
+            problem = tracker.start_sweep(
+                params={"corpus": corpus.name, "digest": corpus.digest, "epochs": str(spec.epochs)},
+                spec_path=spec.folder / SPEC_FILE,
+                knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
+            )
+        if problem is not None:
+            console.print(f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow")
         concurrency = _concurrency(spec)
-        progress = SweepProgress(spec.name, plan.planned(), spec.epochs, concurrency)
-        shown = ProgressCallback(progress)
+        shown = ProgressCallback(SweepProgress(spec.name, plan.planned(), spec.epochs, concurrency), console)
         searcher = SweepSearcher(plan)
-        try:
+        with shown:
             results = _fit(spec, corpus, searcher, concurrency, [shown, TrackingCallback(tracker)], resume)
-        finally:
-            shown.stop()
         return _finish(console, spec, corpus, tracker, results, complete=searcher.finished)
     finally:
         ray.shutdown()
@@ -115,6 +116,7 @@ def _fit(
     )
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
+    again = tune.ResumeConfig.ResumeType.RESUME
     analysis = tune.run(
         tune.with_resources(
             tune.with_parameters(TextVAETrainable, settings=settings, corpus=corpus), resources
@@ -134,7 +136,7 @@ def _fit(
             checkpoint_frequency=max(1, spec.epochs // CHECKPOINTS_A_TRIAL),
             checkpoint_at_end=True,
         ),
-        resume_config=tune.ResumeConfig(errored=tune.ResumeConfig.ResumeType.RESUME) if resumed else None,
+        resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
         resources_per_trial=resources if resumed else None,  # of trials that the earlier session began
     )
     return [_result(trial) for trial in analysis.trials or ()]
@@ -153,9 +155,7 @@ def _result(trial: Trial) -> TrialResult:
     )
 
 
-def _announce(
-    console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan, problem: str | None
-) -> None:
+def _announce(console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan) -> None:
     planned = plan.planned()
     console.print(
         f"sweep {spec.name}: {sum(planned.values())} trials of {spec.epochs} epochs "
@@ -169,8 +169,6 @@ def _announce(
         f"sentences, {len(corpus.vocabulary):,} words{known}",
         highlight=False,
     )
-    if problem is not None:
-        console.print(f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow")
 
 
 def _finish(

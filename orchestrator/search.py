@@ -1,7 +1,8 @@
 """SweepSearcher: Optuna's ask and tell, in the order of a sweep, as a Ray Tune searcher.
 
 First the baselines, then the search, one study a variant, in turns and with equal budgets, then each
-variant's best configuration once more on fresh seeds. What is asked depends on the seed and on what has
+variant's best configuration once more on fresh seeds. The objective is NLL + KL on validation less that of
+the baseline with the same decoder: what counts is the gain, not the decoder's strength. What is asked depends on the seed and on what has
 been told alone, and the whole state, samplers included, travels in the searcher's checkpoint.
 """
 
@@ -15,7 +16,7 @@ import warnings
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from orchestrator.records import TrialPlan
 from trainables.variant import load_variant
 
 OBJECTIVE = "best/nll_plus_kl"
-_STATE = ("plan", "_first", "_studies", "_last", "_running", "_failed", "_lost")
+_ENDED = (Trial.TERMINATED, Trial.ERROR)
+_STATE = ("plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines")
 
 
 @dataclass
@@ -42,7 +44,7 @@ class _Study:
     plan: VariantPlan
     optuna: optuna.Study
     asked: int = 0
-    best: tuple[float, TrialPlan] | None = None
+    ended: list[tuple[TrialPlan, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class SweepSearcher(Searcher):
         self._running: dict[str, _Asked] = {}
         self._failed: dict[str, _Asked] = {}  # by the infrastructure: Tune may run them again
         self._lost: deque[_Asked] = deque()
+        self._baselines: dict[str, list[float]] = {}  # NLL + KL of the language models, by decoder
 
     @property
     def finished(self) -> bool:
@@ -100,6 +103,8 @@ class SweepSearcher(Searcher):
         if failed:
             self._failed[trial_id] = asked
         if asked.number is None:
+            if asked.plan.kind == "baseline" and value is not None and math.isfinite(value):
+                self._baselines.setdefault(_decoder(asked.plan), []).append(value)
             return
         study = self._studies[asked.plan.variant]
         if failed:
@@ -107,9 +112,8 @@ class SweepSearcher(Searcher):
         elif value is None or not math.isfinite(value):
             study.optuna.tell(asked.number, state=TrialState.PRUNED)
         else:
-            study.optuna.tell(asked.number, value)
-            if study.best is None or value < study.best[0]:
-                study.best = (value, asked.plan)
+            study.ended.append((asked.plan, value))
+            study.optuna.tell(asked.number, self._above_baseline(asked.plan, value))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing is learnt before a training ends."""
@@ -125,10 +129,10 @@ class SweepSearcher(Searcher):
             trial = known.get(trial_id)
             if trial is None:
                 self._lost.append(self._running.pop(trial_id))
-            elif trial.is_finished():
+            elif trial.status in _ENDED:
                 self.on_trial_complete(trial_id, flatten_dict(trial.last_result), trial.status == Trial.ERROR)
         for trial_id in list(self._failed):
-            if trial_id in known and not known[trial_id].is_finished():
+            if trial_id in known and known[trial_id].status not in _ENDED:
                 self._running[trial_id] = self._again(self._failed.pop(trial_id))
 
     def save(self, checkpoint_path: str) -> None:
@@ -171,11 +175,24 @@ class SweepSearcher(Searcher):
         )
         return _Asked(asked.plan, len(study.trials) - 1)
 
+    def _above_baseline(self, plan: TrialPlan, value: float) -> float:
+        """How far the value lies above the mean of the decoder's baselines that have ended, or of all
+        baselines while its own have not."""
+        own = self._baselines.get(_decoder(plan))
+        known = own or [loss for losses in self._baselines.values() for loss in losses]
+        return value - sum(known) / len(known) if known else value
+
+    def _best(self, study: _Study) -> TrialPlan | None:
+        """The configuration with the largest gain over its baseline, as that is known now."""
+        ended = [(self._above_baseline(plan, value), plan) for plan, value in study.ended]
+        return min(ended, key=lambda pair: pair[0])[1] if ended else None
+
     def _replicates(self) -> Iterator[TrialPlan]:
+        best = [(self._best(study), self.plan.repeats(study.plan)) for study in self._studies.values()]
         for number in range(self.plan.replicates):
-            for study in self._studies.values():
-                if study.best is not None and number < self.plan.repeats(study.plan):
-                    yield self.plan.replicate(study.best[1], number)
+            for plan, repeats in best:
+                if plan is not None and number < repeats:
+                    yield self.plan.replicate(plan, number)
 
 
 class ReconcileCallback(tune.Callback):
@@ -188,6 +205,10 @@ class ReconcileCallback(tune.Callback):
         if self._searcher is not None:
             self._searcher.reconcile(trials)
             self._searcher = None
+
+
+def _decoder(plan: TrialPlan) -> str:
+    return plan.build().decoder.label
 
 
 def _new_study(study: VariantPlan, plan: SearchPlan) -> optuna.Study:

@@ -152,29 +152,30 @@ class SweepSpec(BaseModel):
         """The path or address below which the trials of this sweep keep their checkpoints."""
         return f"{self.checkpoints}/{self.name}" if self.checkpoints else str(self.folder)
 
-    def search_spaces(self) -> dict[str, VariantPlan]:
-        """The fixed knobs and the distributions of each variant."""
-        return {plan.variant: plan for plan in self._plans}
+    def search_spaces(self, longest: int | None = None) -> dict[str, VariantPlan]:
+        """The fixed knobs and the distributions of each variant; `longest` is the longest sentence's words,
+        with `</s>`, where the corpus is known."""
+        return {plan.variant: plan for plan in self._plans(longest)}
 
-    def baselines(self) -> list[dict[str, Any]]:
+    def baselines(self, longest: int | None = None) -> list[dict[str, Any]]:
         """Knobs of the language model for each decoder in use."""
         from orchestrator.baselines import baseline_knobs
 
-        return baseline_knobs(self._plans, self.knobs)
+        return baseline_knobs(self._plans(longest), self.knobs)
 
-    @property
-    def _plans(self) -> list[VariantPlan]:
+    def _plans(self, longest: int | None = None) -> list[VariantPlan]:
         # Imported here: the parts bring torch, and what is wrong with a single field shows without it.
         from orchestrator.overrides import Changes, plan_variants
+        from search_spaces.space import Extent
 
         chosen = {
             name: Changes(own.knobs, own.ranges, ("variants", name)) for name, own in self.variants.items()
         }
-        return plan_variants(chosen, Changes(self.knobs, self.ranges), epochs=self.epochs)
+        return plan_variants(chosen, Changes(self.knobs, self.ranges), extent=Extent(self.epochs, longest))
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
-        assert self._plans
+        assert self._plans()
         return self
 
     @field_validator("corpus", "storage", mode="before")

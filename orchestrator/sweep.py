@@ -170,8 +170,13 @@ def _show(spec: SweepSpec) -> int:
     from rich.console import Console
 
     from orchestrator.dry_run import show
+    from orchestrator.preflight import read_corpus
+    from trainables.corpora import CorpusError
 
-    show(spec, Console())
+    try:
+        show(spec, read_corpus(spec), Console())
+    except CorpusError as error:
+        return _refuse(error)
     return 0
 
 

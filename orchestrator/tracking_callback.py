@@ -34,8 +34,9 @@ def _harmless(hook: Callable[P, None]) -> Callable[P, None]:
 class TrackingCallback(Callback):
     """Passes trials and their results to the tracker.
 
-    A result holds "metrics" (name → value) and "epoch", the last one also "final" (name → value), that
-    of a training that failed "failure" ("diverged", say) and "reason". `trial.config` is a `TrialPlan.config()`.
+    A result holds "metrics" (name → value) and "epoch", the last one also "final" (name → value), that of
+    a training that failed "failure" ("diverged", say) and "reason". `trial.config` is a
+    `TrialPlan.config()`.
 
     Tune pickles it at the start and asks for its state at every snapshot: what is not delivered yet is
     part of that, so that a sweep resumed after a crash of the driver delivers it.

@@ -7,9 +7,9 @@ from trainables.variants.aggressive import VARIANT
 
 SPACE = SearchSpace(
     VARIANT,
-    lambda epochs: {
-        "aggressive_epochs": IntDistribution(1, max(1, min(10, epochs // 12))),
-        "anneal_rate": FloatDistribution(2 / epochs, 20 / epochs, log=True),
+    lambda extent: {
+        "aggressive_epochs": IntDistribution(1, max(1, min(10, extent.epochs // 12))),
+        "anneal_rate": FloatDistribution(2 / extent.epochs, 20 / extent.epochs, log=True),
         "kl_start": CategoricalDistribution((0.0, 0.1, 1.0)),
     },
 )

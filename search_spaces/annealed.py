@@ -7,11 +7,11 @@ from trainables.variants.annealed import VARIANT
 
 SPACE = SearchSpace(
     VARIANT,
-    lambda epochs: {
+    lambda extent: {
         "anneal_shape": CategoricalDistribution(("linear", "logistic")),
-        "anneal_rate": FloatDistribution(2 / epochs, 20 / epochs, log=True),
-        "anneal_delay": FloatDistribution(0.0, 0.6 * epochs),
-        "kl_start": CategoricalDistribution((0.0, 0.1)),
+        "anneal_rate": FloatDistribution(2 / extent.epochs, 20 / extent.epochs, log=True),
+        "anneal_delay": FloatDistribution(0.0, 0.6 * extent.epochs),
+        "kl_start": CategoricalDistribution((0.0, 0.03, 0.1)),
         "word_keep_rate": FloatDistribution(0.0, 1.0),
     },
 )

@@ -7,8 +7,8 @@ from trainables.variants.cyclical import VARIANT
 
 SPACE = SearchSpace(
     VARIANT,
-    lambda epochs: {
-        "cycles": IntDistribution(1, max(1, min(10, epochs))),
+    lambda extent: {
+        "cycles": IntDistribution(1, max(1, min(10, extent.epochs))),
         "ramp_share": FloatDistribution(0.25, 1.0),
         "word_keep_rate": FloatDistribution(0.0, 1.0),
     },

@@ -3,4 +3,4 @@
 from search_spaces.space import SearchSpace
 from trainables.variants.language_model import VARIANT
 
-SPACE = SearchSpace(VARIANT, lambda epochs: {})
+SPACE = SearchSpace(VARIANT, lambda extent: {})

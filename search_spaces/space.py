@@ -14,15 +14,24 @@ Distributions = Mapping[str, BaseDistribution]
 
 
 @dataclass(frozen=True)
+class Extent:
+    """What ranges are scaled to: the epochs of a training, and the words of the corpus's longest sentence
+    with its `</s>`, None where that is not known yet."""
+
+    epochs: int
+    longest: int | None = None
+
+
+@dataclass(frozen=True)
 class SearchSpace:
     """The knobs of `variant` that are searched.
 
-    Knobs that are measured in epochs only mean something beside the length of the training, so the
-    distributions are a function of the number of epochs.
+    Knobs that are measured in epochs only mean something beside the length of the training, and sight only
+    beside the length of the sentences, so the distributions are a function of both.
     """
 
     variant: Variant
-    distributions: Callable[[int], Distributions]
+    distributions: Callable[[Extent], Distributions]
 
 
 def load_space(name: str) -> SearchSpace:

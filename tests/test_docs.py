@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from orchestrator.spec import SweepSpec
 from orchestrator.sweep import app
-from search_spaces.space import load_space
+from search_spaces.space import Extent, load_space
 from trainables.variant import load_variant, variant_names
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,9 @@ def test_every_key_is_described() -> None:
 def test_every_knob_is_described() -> None:
     changes = ({}, {"optimizer": "sgd"}, {"initialization": "uniform"}, {"schedule": "constant"})
     variants = [load_variant(name) for name in variant_names()]
-    knobs = {knob for variant in variants for change in changes for knob in variant.with_knobs(change).knobs()}
+    knobs = {
+        knob for variant in variants for change in changes for knob in variant.with_knobs(change).knobs()
+    }
     assert first_columns(SPEC, "Knobs") == knobs
 
 
@@ -45,7 +47,9 @@ def test_the_described_options_exist() -> None:
 def test_the_readme_lists_the_variants_and_what_is_searched() -> None:
     for name in set(variant_names()) - {"language_model"}:
         (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}` |")]
-        assert set(re.findall(r"`([a-z_]+)`", row)) == {name} | set(load_space(name).distributions(12))
+        assert set(re.findall(r"`([a-z_]+)`", row)) == {name} | set(
+            load_space(name).distributions(Extent(12))
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -120,6 +120,11 @@ class Corpus:
     label_names: tuple[str, ...] = ()
     entropy_floor: float | None = None
 
+    @property
+    def longest(self) -> int:
+        """Words of the longest sentence, its `</s>` counted: the most that a decoder predicts in a row."""
+        return max(int(split.lengths.max()) for split in (self.train, self.valid, self.test)) - 1
+
     @cached_property
     def digest(self) -> str:
         """16 hex characters that change with any token, sentence boundary, label or vocabulary word."""

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains and prints; returns the exit status: 0, 1 for a diverged training, 2 for bad input."""
     options = _parser().parse_args(arguments)
     try:
+        _check(options)
         variant = _with_settings(load_variant(options.variant), options.set)
         corpus = load_corpus(
             options.corpus,
@@ -55,6 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(_record(training, options.seed, history, final)))
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises ValueError for what would fail only once the training has begun, or has ended."""
+    for name in ("threads", "iw_samples", "iw_sentences"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be >= 1, got {value}")
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError):  # the latter where torch is built without CUDA
+        raise ValueError(f"--device must be one that torch can use here, got {options.device!r}") from None
+    if options.json and not options.json.parent.is_dir():
+        raise ValueError(f"--json must be a file in a folder that exists, got {options.json}")
 
 
 def _run(training: Training) -> list[EpochMetrics]:

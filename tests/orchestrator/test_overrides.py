@@ -15,7 +15,7 @@ from optuna.distributions import (
 from orchestrator.baselines import baseline_knobs
 from orchestrator.overrides import BASELINE, Changes, VariantPlan, parse_value, plan_variants
 from orchestrator.spec_errors import Problem, ProblemsError
-from search_spaces.space import load_space
+from search_spaces.space import Extent, load_space
 from trainables.variant import load_variant, variant_names
 
 ALL = [name for name in variant_names() if name != BASELINE]
@@ -28,7 +28,7 @@ def plans(
     epochs: int = 20,
 ) -> dict[str, VariantPlan]:
     chosen = variants if isinstance(variants, dict) else {name: own(name) for name in variants}
-    found = plan_variants(chosen, Changes(knobs or {}, ranges or {}), epochs=epochs)
+    found = plan_variants(chosen, Changes(knobs or {}, ranges or {}), extent=Extent(epochs))
     return {plan.variant: plan for plan in found}
 
 
@@ -47,7 +47,9 @@ def problems(*arguments: Any, **keywords: Any) -> list[Problem]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_without_changes_a_plan_is_the_search_space(name: str) -> None:
-    assert plans([name], epochs=10)[name] == VariantPlan(name, {}, dict(load_space(name).distributions(10)))
+    assert plans([name], epochs=10)[name] == VariantPlan(
+        name, {}, dict(load_space(name).distributions(Extent(10)))
+    )
 
 
 def test_a_shared_knob_is_fixed_where_a_variant_has_it() -> None:

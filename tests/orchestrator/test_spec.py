@@ -16,7 +16,8 @@ from orchestrator.spec_errors import SpecError
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, variants, trials, epochs, seed, baseline_seeds,"
-    " replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences, tracking_uri, storage"
+    " replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences, tracking_uri, storage,"
+    " checkpoints"
 )
 
 
@@ -47,7 +48,7 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     spec = load(text, name="a")
     assert spec == SweepSpec.load(None, {"name": "a"})
     assert list(spec.variants) == NAMES
-    assert (spec.trials, spec.epochs, spec.seed, spec.baseline_seeds, spec.replicates) == (4, 20, 0, 3, 3)
+    assert (spec.trials, spec.epochs, spec.seed, spec.baseline_seeds, spec.replicates) == (4, 12, 0, 3, 3)
     assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (None, 10_000, None)
     assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, 0, None)
     assert (spec.iw_samples, spec.iw_sentences) == (100, 200)
@@ -306,7 +307,7 @@ variants:
       cycles: 2
   vanilla: {{}}
 trials: 4
-epochs: 20
+epochs: 12
 seed: 0
 baseline_seeds: 3
 replicates: 3
@@ -320,5 +321,16 @@ iw_samples: 100
 iw_sentences: 200
 tracking_uri: sqlite:///{folder}/mlflow.db
 storage: {folder}/sweeps
+checkpoints: null
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("s3://bucket/sweeps", "s3://bucket/sweeps/a"), ("here", "FOLDER/here/a"), ("/there", "/there/a")],
+)
+def test_checkpoints_may_lie_elsewhere(folder: Path, given: str, kept: str) -> None:
+    spec = load(f"name: a\ncheckpoints: {given}")
+    assert spec.checkpoint_folder == kept.replace("FOLDER", str(folder))
+    assert load("name: a").checkpoint_folder == f"{folder}/sweeps/a"

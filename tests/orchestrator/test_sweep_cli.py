@@ -191,7 +191,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(folder: Path) -> None:
         ["word_keep_rate:", "0", "to", "1"],
         ["dilated", "dilation:", "S,", "1-2", "5", "+", "3"],
         ["word_keep_rate:", "0", "to", "1"],
-        ["in", "all", "30", "trials", "of", "20", "epochs", "30"],
+        ["in", "all", "30", "trials", "of", "12", "epochs", "30"],
     ]
 
 

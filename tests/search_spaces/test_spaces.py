@@ -10,7 +10,7 @@ from optuna.samplers import RandomSampler
 from optuna.study import create_study
 
 import search_spaces
-from search_spaces.space import load_space
+from search_spaces.space import Extent, load_space
 from trainables.schedules import Annealed, Cyclical
 from trainables.updates import Aggressive
 from trainables.variant import UnknownVariantError, load_variant, variant_names
@@ -42,7 +42,7 @@ def test_a_space_is_of_its_variant(name: str) -> None:
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_every_edge_is_accepted(name: str, epochs: int) -> None:
     space = load_space(name)
-    for knob, distribution in space.distributions(epochs).items():
+    for knob, distribution in space.distributions(Extent(epochs)).items():
         assert knob in space.variant.knobs()
         for value in edges(distribution):
             assert space.variant.with_knobs({knob: value}).knobs()[knob] == value
@@ -52,7 +52,7 @@ def test_every_edge_is_accepted(name: str, epochs: int) -> None:
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_whole_configurations_are_accepted(name: str, epochs: int) -> None:
     space = load_space(name)
-    distributions = dict(space.distributions(epochs))
+    distributions = dict(space.distributions(Extent(epochs)))
     study = create_study(sampler=RandomSampler(seed=epochs))
     for _ in range(20):
         values = study.ask(distributions).params
@@ -62,23 +62,23 @@ def test_whole_configurations_are_accepted(name: str, epochs: int) -> None:
 @ALL
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_a_searched_knob_has_something_to_search(name: str, epochs: int) -> None:
-    for knob, distribution in load_space(name).distributions(epochs).items():
+    for knob, distribution in load_space(name).distributions(Extent(epochs)).items():
         assert not distribution.single() or isinstance(distribution, IntDistribution), knob
 
 
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_knobs_in_epochs_stay_within_the_training(epochs: int) -> None:
-    aggressive = load_space("aggressive").distributions(epochs)["aggressive_epochs"]
+    aggressive = load_space("aggressive").distributions(Extent(epochs))["aggressive_epochs"]
     assert isinstance(aggressive, IntDistribution)
     assert 1 <= aggressive.low <= aggressive.high <= epochs
-    cycles = load_space("cyclical").distributions(epochs)["cycles"]
+    cycles = load_space("cyclical").distributions(Extent(epochs))["cycles"]
     assert isinstance(cycles, IntDistribution)
     assert 1 <= cycles.low <= cycles.high <= epochs
-    delay = load_space("annealed").distributions(epochs)["anneal_delay"]
+    delay = load_space("annealed").distributions(Extent(epochs))["anneal_delay"]
     assert isinstance(delay, FloatDistribution)
     assert 0 <= delay.low < delay.high < epochs
     for name in ("annealed", "aggressive"):
-        rate = load_space(name).distributions(epochs)["anneal_rate"]
+        rate = load_space(name).distributions(Extent(epochs))["anneal_rate"]
         assert isinstance(rate, FloatDistribution)
         assert (rate.low * epochs, rate.high * epochs) == pytest.approx((2, 20))  # a ramp of half to 5 %
 
@@ -87,13 +87,13 @@ def test_searched_parts_are_the_ones_in_the_papers() -> None:
     assert isinstance(load_space("annealed").variant.rate.schedule, Annealed)
     assert isinstance(load_space("cyclical").variant.rate.schedule, Cyclical)
     assert isinstance(load_space("aggressive").variant.updates, Aggressive)
-    dilation = load_space("dilated").distributions(10)["dilation"]
+    dilation = load_space("dilated").distributions(Extent(10))["dilation"]
     assert set(edges(dilation)) == {"S", "M", "L", "VL"}
 
 
 @pytest.mark.parametrize("name", ["vanilla", "language_model"])
 def test_baselines_have_nothing_to_search(name: str) -> None:
-    assert dict(load_space(name).distributions(10)) == {}
+    assert dict(load_space(name).distributions(Extent(10))) == {}
 
 
 def test_an_unknown_space_names_the_nearest() -> None:

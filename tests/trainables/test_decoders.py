@@ -132,7 +132,10 @@ def test_the_dilated_decoder_equals_explicit_loops() -> None:
                 for tap in range(3):
                     source = t - (2 - tap) * dilation
                     if source >= 0:
-                        total = total + block.dilated.weight[:, tap * inside : (tap + 1) * inside] @ narrow[source]
+                        total = (
+                            total
+                            + block.dilated.weight[:, tap * inside : (tap + 1) * inside] @ narrow[source]
+                        )
                 out.append(hidden[t] + block.widen.weight @ torch.relu(total) + block.widen.bias)
             hidden = out
         expected = torch.stack([module.output.weight @ h + module.output.bias for h in hidden])

@@ -1,4 +1,8 @@
-"""KL annealing and word dropout."""
+"""KL annealing and word dropout.
+
+The default keeps the weight near 0 until the encoder has found something to say; annealing from the first
+step collapses on the embedded corpus.
+"""
 
 from trainables.rates import Rate
 from trainables.schedules import Annealed
@@ -7,5 +11,5 @@ from trainables.variant import Variant
 VARIANT = Variant(
     name="annealed",
     paper="Bowman et al. 2016, Generating Sentences from a Continuous Space",
-    rate=Rate(schedule=Annealed()),
+    rate=Rate(schedule=Annealed(anneal_rate=0.2, anneal_delay=4.0, kl_start=0.03)),
 )

@@ -1,0 +1,125 @@
+"""The sweep command in a process of its own, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 240.0
+FINISHED_LINE = re.compile(
+    r"^\[(\d+)/(\d+)\] (\w+) (.+): (NLL .+|failed .+) \(\d+ s\), (about .+ left|done)$"
+)
+
+
+class Sweep:
+    """`python -m orchestrator.sweep` in a folder, without a terminal."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        left_out = ("RAY_ADDRESS", "MLFLOW_TRACKING_URI")
+        inherited = {name: value for name, value in os.environ.items() if name not in left_out}
+        mine = {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment = {**inherited, **mine, **(environment or {})}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command to its end."""
+        with self.started(*arguments) as process:
+            output, errors = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """The running command, in a process group of its own; killed with the block."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.sweep", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+    def trials(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "sweeps" / name / "trials.csv", keep_default_na=False)
+
+
+def read_until(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> list[str]:
+    """The lines of standard output up to the wanted one."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if wanted(lines[-1]):
+            return lines
+    raise AssertionError(f"ended too soon: {lines}")
+
+
+def trial_is_done(number: int) -> Callable[[str], bool]:
+    return lambda line: line.startswith(f"[{number}/")
+
+
+def control_c(process: subprocess.Popen[str]) -> None:
+    """As a terminal does it: every process of the group gets it."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def processes_below(parent: int) -> dict[int, str]:
+    """Command lines of all descendants, by process id."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit():
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has ended meanwhile
+    found: dict[int, str] = {}
+    level = {parent}
+    while level:
+        level = {child for child, of in parents.items() if of in level}
+        for child in level:
+            try:
+                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+            except OSError:
+                continue
+    return found
+
+
+def kill_one_trial(process: subprocess.Popen[str]) -> bool:
+    """Kills a process that trains; whether there was one."""
+    for pid, command in processes_below(process.pid).items():
+        if command.startswith("ray::TextVAETrainable"):
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
+def wait_gone(pids: Mapping[int, str], seconds: float = 30.0) -> None:
+    """Waits until none of the processes is there any more."""
+    end = time.monotonic() + seconds
+    while left := [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and not _is_zombie(pid)]:
+        assert time.monotonic() < end, {pid: pids[pid] for pid in left}
+        time.sleep(0.1)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

@@ -1,0 +1,144 @@
+"""The Ray Tune trainable, driven by hand: no Ray is started here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from trainables import trainable as trainable_module
+from trainables.splits import Corpus
+from trainables.trainable import CHECKPOINT, TextVAETrainable, TrialSettings
+from trainables.training import DivergedError
+
+SMALL = {"embedding_size": 7, "hidden_size": 10, "latent_size": 3, "batch_size": 8, "dropout": 0.2}
+SETTINGS = TrialSettings(epochs=3, iw_samples=3, iw_sentences=9)
+TIMES = ("seconds",)
+
+
+def config(variant: str = "cyclical", seed: int = 3, **knobs: Any) -> dict[str, Any]:
+    return {"variant": variant, "kind": "trial", "knobs": {**SMALL, **knobs}, "seed": seed, "searched": []}
+
+
+def started(corpus: Corpus, of: dict[str, Any], settings: TrialSettings = SETTINGS) -> TextVAETrainable:
+    class WithParameters(TextVAETrainable):  # as tune.with_parameters does it, without an object store
+        def setup(self, config: dict[str, Any], *_: Any) -> None:
+            super().setup(config, settings=settings, corpus=corpus)
+
+    return WithParameters(of)
+
+
+def run(trainable: TextVAETrainable) -> list[dict[str, Any]]:
+    """Its results up to the last one, without what Tune adds and without times."""
+    results: list[dict[str, Any]] = []
+    while not results or not results[-1].get("done"):
+        result = trainable.train()
+        kept = {
+            key: result[key] for key in ("epoch", "metrics", "final", "losses_N", "done") if key in result
+        }
+        kept["metrics"] = {key: value for key, value in kept["metrics"].items() if key not in TIMES}
+        results.append(kept)
+    return results
+
+
+def assert_same(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
+    assert [{**result, "losses_N": None} for result in first] == [
+        {**result, "losses_N": None} for result in second
+    ]
+    np.testing.assert_array_equal(first[-1]["losses_N"], second[-1]["losses_N"])
+
+
+def test_an_epoch_a_step_and_the_final_figures_last(varied: Corpus) -> None:
+    results = run(started(varied, config()))
+    assert [result["epoch"] for result in results] == [1, 2, 3]
+    assert [result.get("done", False) for result in results] == [False, False, True]
+    assert ["final" in result for result in results] == [False, False, True]
+    final, metrics = results[-1]["final"], [result["metrics"] for result in results]
+    assert final["best/nll_plus_kl"] == pytest.approx(min(epoch["nll_plus_kl"] for epoch in metrics))
+    assert {"best/nll", "best/kl", "test/nll", "test/kl", "test/iw_nll", "test/active_units"} <= set(final)
+    assert len(results[-1]["losses_N"]) == len(varied.test)
+    assert results[-1]["losses_N"].mean() == pytest.approx(final["test/nll_plus_kl"], rel=1e-5)
+
+
+@pytest.mark.parametrize("before", ["dilated", "aggressive", "cyclical"])
+def test_an_actor_used_before_gives_the_same_bits(varied: Corpus, before: str) -> None:
+    fresh = run(started(varied, config()))
+    used = started(varied, config(before, seed=9))
+    used.train()
+    assert used.reset(config())
+    assert_same(run(used), fresh)
+
+
+@pytest.mark.parametrize("variant", ["cyclical", "aggressive", "language_model"])
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_checkpoint_continues_bit_for_bit(varied: Corpus, tmp_path: Path, variant: str, done: int) -> None:
+    whole = run(started(varied, config(variant)))
+    first = started(varied, config(variant))
+    for _ in range(done):
+        first.train()
+    first.save(str(tmp_path))
+    assert (tmp_path / CHECKPOINT).is_file()
+    assert not list(tmp_path.glob("*.partial"))
+    first.train()  # what comes after the checkpoint leaves no trace in it
+    other = started(varied, config("vanilla", seed=77))  # on an actor that did something else
+    other.train()
+    other.reset(config(variant))
+    other.restore(str(tmp_path))
+    assert_same(run(other), whole[done:])
+
+
+@pytest.mark.parametrize("knobs", [{"learning_rate": 1e30}, {"learning_rate": 1e30, "optimizer": "sgd"}])
+def test_a_diverging_configuration_ends_as_a_result(varied: Corpus, knobs: dict[str, Any]) -> None:
+    trainable = started(varied, config("vanilla", **knobs))
+    results = [trainable.train()]
+    while not results[-1]["done"]:
+        results.append(trainable.train())
+    last = results[-1]
+    assert last["failure"] == "diverged"
+    assert last["reason"].startswith(f"loss not finite in epoch {last['epoch']}: ")
+    assert (last["metrics"], last["epoch"]) == ({}, len(results))
+    assert "final" not in last
+    assert trainable.reset(config())  # and the actor is good for another
+    assert_same(run(trainable), run(started(varied, config())))
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (DivergedError("loss not finite"), "diverged"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
+        (MemoryError("no memory"), "out_of_memory"),
+    ],
+)
+def test_failures_of_the_configuration(
+    varied: Corpus, monkeypatch: pytest.MonkeyPatch, error: Exception, failure: str
+) -> None:
+    trainable = started(varied, config())
+
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(trainable.training, "run_epoch", fails)
+    result = trainable.train()
+    assert (result["failure"], result["reason"], result["done"]) == (failure, str(error), True)
+
+
+def test_other_errors_are_raised(varied: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainable = started(varied, config())
+    monkeypatch.setattr(trainable_module.Training, "run_epoch", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainable.train()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_of_a_trial(varied: Corpus, threads: int) -> None:
+    torch.set_num_threads(3 - threads)
+    started(varied, config(), TrialSettings(epochs=1, threads=threads))
+    assert torch.get_num_threads() == threads
+
+
+def test_one_thread_unless_told_otherwise() -> None:
+    assert TrialSettings(epochs=1).threads == 1
