@@ -5,8 +5,10 @@ On a terminal a live view; elsewhere one plain line per finished trial.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from ray import tune
@@ -169,7 +171,11 @@ class ProgressCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._finish(trial, trial.last_result.get("failure"))
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(f"{describe(TrialPlan.from_config(trial.config))} is tried again: {last_error(trial)}")
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(f"{describe(TrialPlan.from_config(trial.config))} is given up: {last_error(trial)}")
         self._finish(trial, "error")
 
     def get_state(self) -> dict[str, Any]:
@@ -196,9 +202,12 @@ class ProgressCallback(tune.Callback):
         )
         self.progress.finished[trial.trial_id] = finished
         if self._live is None:
-            line = self.progress.line(finished)
-            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self._say(self.progress.line(finished))
         self._show()
+
+    def _say(self, line: str) -> None:
+        """A plain line; above the live view if there is one."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _show(self) -> None:
         if self._live is not None:
@@ -229,6 +238,17 @@ def describe(plan: TrialPlan) -> str:
     if plan.kind != "trial" or not plan.searched:
         parts.append(f"seed {plan.seed}")
     return " ".join(parts)
+
+
+def last_error(trial: Any) -> str:
+    """The latest of a trial's errors in a line, and the file in which Tune keeps all of them."""
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8")
+    except (TypeError, OSError):
+        return "unknown"
+    lines = [line for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
+    traceback = any(line.startswith("Traceback") or "ray::" in line for line in lines[:1])
+    return f"{lines[-1 if traceback else 0]} ({os.path.relpath(trial.error_file)})" if lines else "unknown"
 
 
 def duration(seconds: float) -> str:

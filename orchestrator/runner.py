@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 import trainables
+from orchestrator.commands import program
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
 from orchestrator.report import Report
@@ -71,8 +72,10 @@ def _start_ray(spec: SweepSpec) -> None:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # ProgressCallback says it in a line
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a list of the trials that failed
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
         options |= {"runtime_env": {"py_modules": [trainables]}}  # the nodes need the trials' code
@@ -139,7 +142,9 @@ def _fit(
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
         resources_per_trial=resources if resumed else None,  # of trials that the earlier session began
     )
-    return [_result(trial) for trial in analysis.trials or ()]
+    # A restore puts Tune's trials in another order; their tags begin with the number of each.
+    trials = sorted(analysis.trials or (), key=lambda trial: int(trial.experiment_tag.partition("_")[0]))
+    return [_result(trial) for trial in trials]
 
 
 def _has_state(folder: str) -> bool:
@@ -208,7 +213,7 @@ def _next_steps(console: Console, spec: SweepSpec, tracker: MlflowTracker, paths
     for path in paths:
         if path.suffix in (".png", ".html", ".csv"):
             console.print(f"  {_relative(path)}", highlight=False, soft_wrap=True)
-    command = ui_command(spec.tracking_uri)
+    command = ui_command(spec.tracking_uri, program("mlflow"))
     if command:
         console.print(f"next: {command}", highlight=False, soft_wrap=True, markup=False)
     for what, link in (("compare", tracker.comparison_link), ("runs", tracker.link)):

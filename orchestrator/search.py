@@ -2,8 +2,9 @@
 
 First the baselines, then the search, one study a variant, in turns and with equal budgets, then each
 variant's best configuration once more on fresh seeds. The objective is NLL + KL on validation less that of
-the baseline with the same decoder: what counts is the gain, not the decoder's strength. What is asked depends on the seed and on what has
-been told alone, and the whole state, samplers included, travels in the searcher's checkpoint.
+the baseline with the same decoder: what counts is the gain, not the decoder's strength. What is asked
+depends on the seed and on what has been told alone, and the whole state, samplers included, travels in the
+searcher's checkpoint.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class _Asked:
 
 
 class SweepSearcher(Searcher):
-    """See the module. `suggest` returns None while as many run as may, and while it waits for the search
+    """See the module. `suggest` returns None while as many run as may, and while it waits for everything
     to end before replicating."""
 
     def __init__(self, plan: SearchPlan) -> None:
@@ -144,7 +145,7 @@ class SweepSearcher(Searcher):
         vars(self).update(pickle.loads(Path(checkpoint_path).read_bytes()))
 
     def _next(self) -> _Asked | None:
-        """What comes next; None at the end, and while replicating has to wait for the search."""
+        """What comes next; None at the end, and while replicating has to wait for the rest."""
         if self._lost:
             return self._lost.popleft()
         if self._first:
@@ -152,7 +153,7 @@ class SweepSearcher(Searcher):
         behind = min(self._studies.values(), key=lambda study: study.asked)
         if behind.asked < self.plan.trials:
             return self._ask(behind)
-        if self._last is None and all(asked.number is None for asked in self._running.values()):
+        if self._last is None and not self._running:
             self._last = deque(self._replicates())
         return _Asked(self._last.popleft()) if self._last else None
 

@@ -160,8 +160,10 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
             status: int = run_sweep(spec, corpus, resume=resume)
             return status
     except KeyboardInterrupt:
+        from orchestrator.commands import program
+
         place = [] if spec.storage == Path.cwd() / "sweeps" else ["--storage", os.path.relpath(spec.storage)]
-        again = shlex.join(["python", "-m", "orchestrator.sweep", "--resume", spec.name, *place])
+        again = shlex.join([program("python"), "-m", "orchestrator.sweep", "--resume", spec.name, *place])
         typer.echo(f"interrupted; go on with: {again}", err=True)
         return INTERRUPTED
 

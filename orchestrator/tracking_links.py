@@ -39,16 +39,17 @@ def is_server(tracking_uri: str) -> bool:
     return urlsplit(tracking_uri).scheme in ("http", "https")
 
 
-def ui_command(tracking_uri: str) -> str:
+def ui_command(tracking_uri: str, mlflow: str = "mlflow") -> str:
     """The command that serves the results at `ui_address`; empty if a server does so already.
 
-    Plain `mlflow ui` where that finds the database by itself: `mlflow.db` in the working directory.
+    Plain `mlflow ui` where that finds the database by itself: `mlflow.db` in the working directory. The
+    argument `mlflow` is how the shell finds the program.
     """
     if is_server(tracking_uri):
         return ""
     if database_file(tracking_uri) == Path.cwd() / DATABASE and not Path("mlruns").exists():
-        return "mlflow ui"
-    return f"mlflow ui --backend-store-uri {shlex.quote(without_password(tracking_uri))}"
+        return f"{mlflow} ui"
+    return f"{mlflow} ui --backend-store-uri {shlex.quote(without_password(tracking_uri))}"
 
 
 def ui_address(tracking_uri: str) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 240.0
+TRAINS = "ray::ResourceTrainable.train"  # what Tune makes of the trainable and the resources it asks for
 FINISHED_LINE = re.compile(
     r"^\[(\d+)/(\d+)\] (\w+) (.+): (NLL .+|failed .+) \(\d+ s\), (about .+ left|done)$"
 )
@@ -28,7 +29,7 @@ class Sweep:
         self.folder = folder
         left_out = ("RAY_ADDRESS", "MLFLOW_TRACKING_URI")
         inherited = {name: value for name, value in os.environ.items() if name not in left_out}
-        mine = {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "RAY_USAGE_STATS_ENABLED": "0"}
+        mine = {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
         self.environment = {**inherited, **mine, **(environment or {})}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -101,24 +102,28 @@ def processes_below(parent: int) -> dict[int, str]:
     return found
 
 
-def kill_one_trial(process: subprocess.Popen[str]) -> bool:
-    """Kills a process that trains; whether there was one."""
-    for pid, command in processes_below(process.pid).items():
-        if command.startswith("ray::TextVAETrainable"):
-            os.kill(pid, signal.SIGKILL)
-            return True
-    return False
+def kill_one_trial(process: subprocess.Popen[str], seconds: float = 60.0) -> None:
+    """Kills a process that trains as soon as there is one."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        for pid, command in processes_below(process.pid).items():
+            if command.startswith(TRAINS):
+                os.kill(pid, signal.SIGKILL)
+                return
+        time.sleep(0.05)
+    raise AssertionError("nothing trains")
 
 
 def wait_gone(pids: Mapping[int, str], seconds: float = 30.0) -> None:
-    """Waits until none of the processes is there any more."""
+    """Waits until none of the processes is there any more; Ray's agents take their time, and do no harm."""
     end = time.monotonic() + seconds
-    while left := [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and not _is_zombie(pid)]:
+    waited = [pid for pid, command in pids.items() if not re.match(r"ray::\w+Agent", command)]
+    while left := [pid for pid in waited if not _has_ended(pid)]:
         assert time.monotonic() < end, {pid: pids[pid] for pid in left}
         time.sleep(0.1)
 
 
-def _is_zombie(pid: int) -> bool:
+def _has_ended(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep_process import FINISHED_LINE, Sweep, processes_below
+from tests.sweep_process import FINISHED_LINE, TRAINS, Sweep, processes_below
 
 SWEEP = (
     *("--variants", "vanilla", "--trials", "6", "--epochs", "4", "--baseline-seeds", "2"),
@@ -19,16 +19,15 @@ SWEEP = (
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Of a cluster with two nodes, one CPU each."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
-    )
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+        cluster.add_node(num_cpus=1)
         yield cluster.address
     finally:
         cluster.shutdown()
@@ -46,7 +45,7 @@ def test_both_nodes_work_and_the_cluster_stays(address: str, tmp_path: Path) -> 
     def watch() -> None:
         while not stop.is_set():
             for raylet in raylets:
-                if any("TextVAETrainable" in command for command in processes_below(raylet).values()):
+                if any(command.startswith(TRAINS) for command in processes_below(raylet).values()):
                     parents.add(raylet)
             time.sleep(0.1)
 

@@ -163,7 +163,7 @@ class Training:
     def gradients(self, batch: Batch) -> BatchLoss:
         """Gradients of the objective, clipped jointly. A batch counts by its number of sentences, so that
         before clipping every sentence of the corpus weighs the same."""
-        tokens_BT = batch.tokens_BT.to(self.device, non_blocking=True)
+        tokens_BT = batch.tokens_BT.to(self.device)
         sentences, length = tokens_BT.shape
         nll_B, kl_BG = self.model(tokens_BT)
         objective = nll_B.mean() + self.variant.rate(kl_BG, self.progress)

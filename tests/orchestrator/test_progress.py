@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,7 @@ from orchestrator.progress import (
     SweepProgress,
     describe,
     duration,
+    last_error,
 )
 from orchestrator.records import TrialPlan
 
@@ -157,7 +160,7 @@ def test_before_the_first_trial_the_view_says_so() -> None:
 
 
 def trial(trial_id: str, plan: TrialPlan, **result: Any) -> Any:
-    return SimpleNamespace(trial_id=trial_id, config=plan.config(), last_result=result)
+    return SimpleNamespace(trial_id=trial_id, config=plan.config(), last_result=result, error_file=None)
 
 
 FINAL = {"best/nll": 11.0, "best/kl": 1.0, "best/nll_plus_kl": 12.0}
@@ -174,6 +177,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         assert sweep.running["a"] == RunningTrial(CYCLICAL, 2, 5.0, {"nll": 12.0})
         shows.on_trial_complete(0, [], trial("a", CYCLICAL, final=FINAL, time_total_s=25.0))
         shows.on_trial_complete(0, [], trial("b", VANILLA, failure="diverged", time_total_s=5.0))
+        shows.on_trial_recover(0, [], trial("c", LONG))
         shows.on_trial_error(0, [], trial("c", LONG))
     assert sweep.running == {}
     assert isinstance(console.file, io.StringIO)
@@ -181,10 +185,28 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert [line.split(":")[0] for line in lines] == [
         "[1/10] trial cyclical cycles=4",
         "[2/10] trial vanilla seed 3",
+        f"{describe(LONG)} is tried again",
+        f"{describe(LONG)} is given up",
         f"[3/10] replicate {describe(LONG)}",
     ]
     assert ": failed (diverged) (5 s)" in lines[1]
-    assert ": failed (error) (0 s)" in lines[2]
+    assert ": failed (error) (0 s)" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("The actor died unexpectedly.\n\tclass_name: X\nmore\n", "The actor died unexpectedly."),
+        ("\x1b[36mray::X()\x1b[39m (pid=1)\n  File a\nKeyError: 'b'\n\n", "KeyError: 'b'"),
+        ("", "unknown"),
+    ],
+)
+def test_an_error_in_a_line(tmp_path: Path, error: str, shown: str) -> None:
+    file = tmp_path / "error.txt"
+    file.write_text(f"Failure # 1 (occurred at x)\nanother\nFailure # 2 (occurred at y)\n{error}")
+    line = last_error(SimpleNamespace(error_file=str(file)))
+    assert line == (f"{shown} ({os.path.relpath(file)})" if error else shown)
+    assert last_error(SimpleNamespace(error_file=None)) == "unknown"
 
 
 def test_what_is_finished_survives_a_resume() -> None:

@@ -85,10 +85,12 @@ def test_what_is_shown(report: Report) -> None:
     report.show(console)
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().split())
-    assert "• cyclical (cycles=2) beats the baseline" in text
+    assert "• cyclical (cycles=2) beats the collapsed baseline" in text
     assert "vanilla" in text
-    assert "• cyclical (cycles=2) beats the baseline" not in report.markdown()  # a list of Markdown's own
-    assert "- cyclical (cycles=2) beats the baseline" in report.markdown()
+    assert (
+        "• cyclical (cycles=2) beats the collapsed baseline" not in report.markdown()
+    )  # a list of Markdown's own
+    assert "- cyclical (cycles=2) beats the collapsed baseline" in report.markdown()
 
 
 def test_figures_of_the_whole(report: Report) -> None:

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,14 +68,18 @@ def reader(sweep: Sweep, name: str = "s") -> Reader:
     return Reader(sqlite_uri(sweep.folder), name)
 
 
-def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int) -> pd.DataFrame:
-    """Every planned trial once in MLflow and in trials.csv, each with all of its epochs."""
+def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
+    """Every planned trial once in MLflow and in trials.csv, each with all of its epochs; so many others in
+    MLflow that had just begun, when a crash came before Tune had saved that they exist."""
     trials = sweep.trials("s")
     assert Counter(trials["variant"]) == planned
     assert set(trials["failure"]) == {""}
     assert not trials.duplicated(["variant", "kind", "seed", "knobs"]).any()
     mlflow = reader(sweep)
     runs = mlflow.trials()
+    others = runs.keys() - set(trials["trial_id"])
+    assert len(others) <= lost
+    assert {runs.pop(trial_id).info.status for trial_id in others} <= {"KILLED"}
     assert set(runs) == set(trials["trial_id"])
     for trial_id, run in runs.items():
         assert run.info.status == "FINISHED"
@@ -226,18 +231,23 @@ def test_control_c_and_resume(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path, {"TUNE_GLOBAL_CHECKPOINT_S": "1"})
-    status, _, _ = interrupted(sweep, 3, lambda process: process.kill(), *LONGER, "--max-concurrent", "1")
+    sweep = Sweep(tmp_path)
+    # Epochs enough for a second process to start while the first trains.
+    one_by_one = (*LONGER, "--epochs", "32", "--max-concurrent", "1")
+    status, _, _ = interrupted(sweep, 3, lambda process: process.kill(), *one_by_one)
     assert status == -9
     finished = {name for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
     done = sweep.run("--resume", "s", "--max-concurrent", "2")
     assert (done.returncode, done.stderr) == (0, "")
     rerun = sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines())
-    assert rerun <= 8 - len(finished) + 1  # at most what the last snapshot missed
-    assert_complete(sweep, LONGER_PLANNED, 8)
-    spans = [(run.info.start_time, run.info.end_time) for run in reader(sweep).trials().values()]
-    last = sorted(spans)[-2:]
-    assert last[1][0] < last[0][1]  # the replicates ran side by side
+    assert rerun == 8 - len(finished)
+    assert_complete(sweep, LONGER_PLANNED, 32, lost=1)
+    runs = {name: run.info for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
+    assert finished <= set(runs)
+    early = sorted((runs[name].start_time, runs[name].end_time) for name in finished)
+    late = sorted((run.start_time, run.end_time) for name, run in runs.items() if name not in finished)
+    assert not any(later[0] < earlier[1] for earlier, later in pairwise(early))
+    assert any(later[0] < earlier[1] for earlier, later in pairwise(late))
 
 
 @pytest.mark.slow
@@ -273,25 +283,25 @@ def test_a_killed_trial_is_tried_again_then_fails_then_counts_after_a_resume(tmp
     with once.started(*arguments) as process:
         read_until(process, trial_is_done(1))
         time.sleep(0.5)
-        assert kill_one_trial(process)
+        kill_one_trial(process)
         output, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "")
     assert "failed" not in output
+    assert len(re.findall(r"^cyclical .* is tried again: The actor died .*error\.txt\)$", output, re.M)) == 1
     trials = assert_complete(once, {"language_model": 1, "cyclical": 3}, 8)
     (tmp_path / "again").mkdir()
     sweep = Sweep(tmp_path / "again")
     with sweep.started(*arguments) as process:
         read_until(process, trial_is_done(1))
         for _ in range(4):  # three tries more, and no other
-            while not kill_one_trial(process):
-                time.sleep(0.05)
+            kill_one_trial(process)
             time.sleep(0.3)
         output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0
+    assert (process.returncode, errors) == (0, "")
     assert output.count("failed (error)") == 1
+    assert (output.count(" is tried again: "), output.count(" is given up: ")) == (3, 1)
     broken = sweep.trials("s")
     assert sorted(broken["failure"]) == ["", "", "", "error"]
-    assert "Traceback" not in errors
 
     done = sweep.run("--resume", "s")
     assert (done.returncode, done.stderr) == (0, "")
@@ -307,7 +317,7 @@ def test_a_sweep_of_which_nothing_finishes(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
     done = sweep.run(
         *("--corpus", "text.txt", "--variants", "vanilla", "--trials", "1", "--epochs", "2", "--name", "s"),
-        *("--baseline-seeds", "1", "--set", "learning_rate=1e30"),
+        *("--baseline-seeds", "1", "--set", "learning_rate=1e300"),
     )
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.count("failed (diverged)") == 2

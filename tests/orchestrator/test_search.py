@@ -124,11 +124,41 @@ def test_replicates_wait_for_every_search() -> None:
     assert searcher.finished
 
 
-def test_running_baselines_do_not_hold_up_replicates() -> None:
+def test_replicates_wait_for_the_baselines_that_decide_what_is_best() -> None:
     searcher = SweepSearcher(plan_of(trials=1, variants="cyclical", baseline_seeds=1))
-    assert searcher.suggest("b")["kind"] == "baseline"
+    baseline = searcher.suggest("b")
     searcher.on_trial_complete("c", value(searcher.suggest("c")))
+    assert searcher.suggest("r") is None
+    searcher.on_trial_complete("b", value(baseline))
     assert searcher.suggest("r")["kind"] == "replicate"
+
+
+def test_the_best_is_the_one_with_the_largest_gain_over_its_own_decoder(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(
+        "variants: [dilated]\nbaseline_seeds: 1\ntrials: 4\nknobs: {word_keep_rate: 1}\n"
+        "ranges: {dilation: [S, M]}\n"
+    )
+    searcher = SweepSearcher(SearchPlan.of(SweepSpec.load(file, {"name": "s"})))
+    baselines = {}
+    for name, nll_plus_kl in (("S", 14.0), ("M", 11.0)):
+        config = searcher.suggest(f"b{name}")
+        while config["knobs"].get("dilation") not in ("S", "M"):  # those of decoders that no trial has
+            config = searcher.suggest(f"b{name}")
+        baselines[config["knobs"]["dilation"]] = nll_plus_kl
+        searcher.on_trial_complete(f"b{name}", {f"final/{OBJECTIVE}": nll_plus_kl})
+    tried = []
+    for number in range(4):
+        config = searcher.suggest(f"t{number}")
+        assert config["kind"] == "trial"
+        dilation = config["knobs"]["dilation"]
+        tried.append(dilation)
+        searcher.on_trial_complete(f"t{number}", {f"final/{OBJECTIVE}": {"S": 13.0, "M": 10.9}[dilation]})
+    assert set(tried) == {"S", "M"}
+    gains = {dilation: {"S": 13.0, "M": 10.9}[dilation] - loss for dilation, loss in baselines.items()}
+    told = [trial.value for trial in study(searcher, "dilated").trials]
+    assert told == pytest.approx([gains[dilation] for dilation in tried])
+    assert searcher.suggest("r")["knobs"]["dilation"] == min(gains, key=lambda dilation: gains[dilation])
 
 
 def test_the_default_comes_first_where_it_lies_in_the_ranges() -> None:
@@ -244,7 +274,8 @@ def test_trials_that_tune_has_lost_are_asked_for_once_more() -> None:
     searcher.on_trial_complete("c1", value(trials[1]))
     assert [searcher.suggest("b again"), searcher.suggest("c0 again")] == [baseline, trials[0]]
     assert searcher.suggest("r") is None
-    searcher.on_trial_complete("c0 again", value(trials[0]))
+    for name, config in (("b again", baseline), ("c0 again", trials[0])):
+        searcher.on_trial_complete(name, value(config))
     assert searcher.suggest("r")["kind"] == "replicate"
     assert states(searcher) == [TrialState.COMPLETE] * 2
 

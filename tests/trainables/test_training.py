@@ -14,7 +14,6 @@ from torch import Tensor
 from trainables import training as training_module
 from trainables.batches import Batch, training_batches
 from trainables.evaluation import SplitMetrics, evaluate
-from trainables.grammar import embedded_corpus
 from trainables.schedules import Progress
 from trainables.splits import Corpus
 from trainables.training import DivergedError, EpochMetrics, FinalMetrics, Training
@@ -336,15 +335,8 @@ def test_training_figures_are_means_over_sentences(small: MakeVariant, varied: C
 def test_names_of_metrics(small: MakeVariant, varied: Corpus) -> None:
     training = Training(small("vanilla"), varied, epochs=1, seed=5)
     names = set(training.run_epoch().named())
-    assert names >= {
-        "nll",
-        "kl",
-        "nll_plus_kl",
-        "perplexity",
-        "mutual_information",
-        "active_units",
-        "kl_weight",
-    }
+    valid = {"nll", "kl", "nll_plus_kl", "perplexity", "mutual_information", "active_units"}
+    assert names >= valid | {"kl_weight"}
     assert names >= {"train/nll", "train/kl", "learning_rate", "tokens", "optimizer_steps"}
     final_names = set(training.final_metrics(iw_samples=1, iw_sentences=2).named())
     assert final_names >= {"best_epoch", "best/nll", "test/nll_plus_kl", "test/iw_nll", "test/iw_nll_se"}
@@ -353,27 +345,3 @@ def test_names_of_metrics(small: MakeVariant, varied: Corpus) -> None:
 def test_no_epochs_are_refused(small: MakeVariant, varied: Corpus) -> None:
     with pytest.raises(ValueError, match="epochs must be >= 1, got 0"):
         Training(small("vanilla"), varied, epochs=0, seed=5)
-
-
-# the entropy floor
-
-
-@pytest.mark.parametrize("name", ["vanilla", "dilated", "language_model"])
-def test_no_model_is_better_than_the_entropy(small: MakeVariant, name: str) -> None:
-    corpus = embedded_corpus(1, (800, 80, 80))
-    assert corpus.entropy_floor is not None
-    sizes = {
-        "embedding_size": 32,
-        "hidden_size": 48,
-        "latent_size": 4,
-        "batch_size": 32,
-        "learning_rate": 0.01,
-    }
-    training = Training(small(name, **sizes), corpus, epochs=8, seed=1)
-    for _ in range(8):
-        metrics = training.run_epoch()
-    assert metrics.train_nll < 20  # of 78 at random: it has learnt the grammar
-    final = training.final_metrics(iw_samples=20, iw_sentences=80)
-    weighted = final.importance_weighted
-    assert weighted.iw_nll > corpus.entropy_floor - 3 * weighted.iw_nll_se
-    assert final.test.nll_plus_kl > corpus.entropy_floor - 3 * final.test.nll_plus_kl_se
