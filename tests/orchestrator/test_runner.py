@@ -47,6 +47,7 @@ LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
     *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
 )  # ten trials of some seconds
+RESUME = re.compile(r"interrupted; go on with: \S*python\S* -m orchestrator\.sweep --resume s\n")
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
 
 
@@ -119,7 +120,7 @@ def test_it_ends_with_table_and_ways_to_go_on(small: tuple[Sweep, list[str]]) ->
     assert "variant and knobs" in text
     assert re.search(r"annealed \(.*\) diverged in 1 of 1 run", " ".join(text.split()))
     assert "sweeps/s/frontier.png" in text
-    assert "next: mlflow ui" in text
+    assert re.search(r"^next: .*mlflow ui", text, re.M)
 
 
 def test_the_files_of_a_sweep(small: tuple[Sweep, list[str]]) -> None:
@@ -202,7 +203,7 @@ def test_control_c_and_resume(tmp_path: Path) -> None:
     status, errors, took = interrupted(sweep, 3, control_c, *LONGER)
     print(f"the first Ctrl-C took {took:.1f} s")
     assert status == 130
-    assert errors == "interrupted; go on with: python -m orchestrator.sweep --resume s\n"
+    assert RESUME.fullmatch(errors)
     assert took < 60
     early = sweep.trials("s")
     assert 3 <= len(early) < 8  # those that have ended, and no others
@@ -262,8 +263,7 @@ def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
     status, errors, took = interrupted(sweep, 1, twice, *LONGER)
     print(f"two Ctrl-C took {took:.1f} s")
     assert status == 130
-    assert errors.endswith("interrupted; go on with: python -m orchestrator.sweep --resume s\n")
-    assert "Traceback" not in errors
+    assert RESUME.fullmatch(errors)
     assert took < 30
     assert sweep.run("--resume", "s").returncode == 0
     assert_complete(sweep, LONGER_PLANNED, 8)
