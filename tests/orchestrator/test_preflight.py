@@ -72,8 +72,8 @@ def test_a_cluster_may_have_more(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_corpus_that_cannot_be_read_leaves_nothing_behind(folder: Path) -> None:
     with pytest.raises(CorpusError, match="got a path that does not exist"):
         check(spec(corpus="absent"))
-    with pytest.raises(CorpusError, match="has a vocabulary of 225 words, got vocabulary_size 224"):
-        check(spec(vocabulary_size=224))
+    with pytest.raises(CorpusError, match="has a vocabulary of 129 words, got vocabulary_size 128"):
+        check(spec(vocabulary_size=128))
     assert list(folder.iterdir()) == []
 
 
