@@ -6,19 +6,16 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.overrides import BASELINE, VariantPlan, choices_of, slots_of
+from orchestrator.overrides import BASELINE, VariantPlan, choices_of
 from orchestrator.ranges import knob_value
 from trainables.decoders import Decoder
 from trainables.variant import load_variant
-
-_NOT_IN_THE_BASELINE = ("encoder", "latent", "rate", "updates")
 
 
 def baseline_knobs(plans: Sequence[VariantPlan], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Knobs of a language model for each decoder, told apart by label, that the plans fix or can pick.
 
-    A baseline takes the shared fixed knobs of its decoder, optimiser, initial weights, sizes and batches.
-    Those of encoder, latent variable, KL term and updates stay as in the language model, which has no z.
+    A baseline takes the fixed knobs that `Variant.shared_knobs` says it has in common with the variants.
     """
     found: dict[str, dict[str, Any]] = {}
     for decoder in itertools.chain.from_iterable(_decoders(plan) for plan in plans):
@@ -43,11 +40,7 @@ def _baseline(decoder: Decoder, shared: Mapping[str, Any]) -> dict[str, Any]:
     knobs = {"decoder": decoder.part_name} | names
     model = load_variant(BASELINE).with_knobs(knobs)
     assert model.decoder.label == decoder.label, "a label tells of a knob that is no text"
-    left_out = set(knobs).union(*({part, *getattr(model, part).knobs()} for part in _NOT_IN_THE_BASELINE))
-    taken = {knob: raw for knob, raw in shared.items() if knob not in left_out}
-    for slot in slots_of(model):
-        if slot in taken:
-            model = model.with_knobs({slot: taken[slot]})
-    return knobs | {
-        knob: knob_value(model, knob, raw) for knob, raw in taken.items() if knob in model.knobs()
-    }
+    for slot in model.slots().keys() & shared.keys() & model.shared_knobs():
+        model = model.with_knobs({slot: shared[slot]})
+    taken = [knob for knob in shared if knob in model.shared_knobs()]
+    return knobs | {knob: knob_value(model, knob, shared[knob]) for knob in taken}

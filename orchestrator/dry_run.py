@@ -29,6 +29,8 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     console.print(spec.to_yaml(), markup=False, highlight=False, soft_wrap=True)
     plan = SearchPlan.of(spec, corpus.longest)
     console.print(_table(plan, spec.epochs))
+    for caution in plan.cautions():
+        console.print(f"note: {caution}", style="yellow")
     if any(map(plan.repeats, plan.variants)):
         console.print("trials: of the search + of its best configuration on fresh seeds", style="dim")
 

@@ -64,6 +64,9 @@ KL_TITLE = "KL (nats per sentence)"
 VARIANTS_TITLE = "best, less the baseline"
 LINES_TITLE = "NLL + KL ="
 
+_OFF_SCALE = 1e6
+"""No picture holds more nats per sentence: matplotlib's and the browser's arithmetic would give way."""
+
 
 def style(variant: str) -> Style:
     """The variant's own style, or one drawn from its name for a variant that has none."""
@@ -84,7 +87,8 @@ class View:
     """One frontier figure, ready to draw: tables of finite points and the limits of the axes."""
 
     dots: pd.DataFrame
-    """Every run other than a baseline: variant, knobs, trial_id, seed, kl, nll, nll_plus_kl, delta."""
+    """Every run other than a baseline, unless millions of nats away: variant, knobs, trial_id, seed, kl, nll,
+    nll_plus_kl, delta."""
     marks: pd.DataFrame
     """Configurations on the frontier, replicated, or best of their variant; delta = NLL + KL − baseline."""
     frontier: pd.DataFrame
@@ -121,31 +125,35 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
     """Choose points and limits. A diverged run does not squash the picture: it is counted instead of shown.
 
     With c = the baseline or the median run, whichever has the higher NLL + KL, the limits hold every run up
-    to c + 2 (c − best), and at least up to 1.05 c.
+    to c + 2 (c − best), and at least up to 1.05 c. A median beyond 3 · best, where most runs diverged, counts
+    as 3 · best.
     """
     baselines = _baselines(configurations)
     trials = checked_runs(runs)
     trials = trials[trials["kind"] != "baseline"]
-    dots = _finite(trials)
+    dots = _drawable(trials)
     dots["delta"] = dots["nll_plus_kl"] - dots["decoder"].map(baselines).astype("float64")
     best = best_of_each_variant(configurations)
     shown = configurations["on_frontier"] | (configurations["kind"] == "replicate")
-    marks = _finite(configurations[shown | configurations.index.isin(best.index)])
+    marks = _drawable(configurations[shown | configurations.index.isin(best.index)])
     marks = marks[marks["variant"] != BASELINE].assign(delta=-marks["gain"])
+    figures = marks[["delta", "gain_se"]]
+    marks[["delta", "gain_se"]] = figures.where(figures.abs() < _OFF_SCALE)
     levels = np.array(list(baselines.values()))
     limit = _limit(dots["nll_plus_kl"].to_numpy(), levels)
     near, bars = dots[dots["nll_plus_kl"] <= limit], marks[marks["nll_plus_kl"] <= limit]
-    reach = SIGNIFICANT * bars["gain_se"].fillna(0.0)
+    reach = SIGNIFICANT * bars["gain_se"].where(bars["runs"] > 1).fillna(0.0).clip(upper=limit)
     floors = levels[:0] if entropy_floor is None else entropy_floor - levels
     kl_limits = _padded([near["kl"], [0.0]])
     nll_limits = _padded([near["nll"], levels])
     delta_limits = _padded([near["delta"], bars["delta"] - reach, bars["delta"] + reach, floors, [0.0]])
     visible = dots["kl"].between(*kl_limits) & dots["nll"].between(*nll_limits)
     visible &= dots["delta"].between(*delta_limits) | dots["delta"].isna()
+    finite = int(np.isfinite(trials[["nll", "kl"]].to_numpy()).all(axis=1).sum())
     return View(
         dots=dots,
         marks=marks,
-        frontier=_finite(configurations[configurations["on_frontier"]]).sort_values("kl", kind="stable"),
+        frontier=_drawable(configurations[configurations["on_frontier"]]).sort_values("kl", kind="stable"),
         baselines=baselines,
         labels={
             str(row["variant"]): _label(str(row["variant"]), -row["gain"], row["gain_se"])
@@ -155,19 +163,19 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
         kl_limits=kl_limits,
         nll_limits=nll_limits,
         delta_limits=delta_limits,
-        outside=int((~visible).sum()),
-        without_figures=len(trials) - len(dots),
+        outside=finite - int(visible.sum()),
+        without_figures=len(trials) - finite,
     )
 
 
 def _baselines(configurations: pd.DataFrame) -> dict[str, float]:
     rows = configurations[configurations["kind"] == "baseline"].sort_values("decoder")
     pairs = zip(rows["decoder"], rows["baseline_nll"], strict=True)
-    return {str(decoder): float(nll) for decoder, nll in pairs if math.isfinite(nll)}
+    return {str(decoder): float(nll) for decoder, nll in pairs if abs(nll) < _OFF_SCALE}
 
 
-def _finite(frame: pd.DataFrame) -> pd.DataFrame:
-    mask = np.isfinite(frame[["nll", "kl"]].to_numpy(dtype=np.float64)).all(axis=1)
+def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    mask = (np.abs(frame[["nll", "kl"]].to_numpy(dtype=np.float64)) < _OFF_SCALE).all(axis=1)
     kept: pd.DataFrame = frame.loc[mask].copy()
     return kept
 
@@ -177,7 +185,7 @@ def _limit(totals: FloatArray, levels: FloatArray) -> float:
     if not len(totals) + len(levels):
         return math.inf
     best = float(min([*totals, *levels]))
-    centre = max([*levels, *([float(np.median(totals))] if len(totals) else [])])
+    centre = max([*levels, *([min(float(np.median(totals)), 3 * best)] if len(totals) else [])])
     return float(max(centre + 2 * (centre - best), 1.05 * centre))
 
 

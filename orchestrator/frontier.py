@@ -30,19 +30,19 @@ BASELINE = "language_model"
 IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
 OBJECTIVES = ("nll", "kl", "nll_plus_kl")
 FIGURES = (
-    *OBJECTIVES, "iw_nll", "iw_nll_se", "mutual_information", "active_units",
+    *OBJECTIVES, "iw_nll", "iw_nll_se", "mutual_information", "active_units", "valid_nll_plus_kl",
     "seconds", "optimizer_steps", "inner_steps", "tokens",
 )  # fmt: skip
 COLUMNS = (
-    "trial_id", "variant", "kind", "decoder", "knobs", "runs", "diverged", "fresh", *FIGURES,
-    "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z", "beats_baseline",
+    "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,
+    "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z", "valid_gain", "beats_baseline",
     "on_frontier", "distance_to_floor", "seed_noise_known",
 )  # fmt: skip
 _TYPES = {
-    "int64": ("runs", "diverged"),
+    "int64": ("runs", "failed"),
     "bool": ("fresh", "beats_baseline", "on_frontier", "seed_noise_known"),
     "float64": (*FIGURES, "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z",
-                "distance_to_floor"),
+                "valid_gain", "distance_to_floor"),
 }  # fmt: skip
 
 
@@ -52,12 +52,17 @@ class _Group:
 
     trial_id: str
     runs: pd.DataFrame
-    diverged: int
+    failed: int
 
     @property
     def totals(self) -> FloatArray:
         """NLL + KL of every run."""
         return self.runs["nll_plus_kl"].to_numpy(dtype=np.float64)
+
+    @property
+    def valid_totals(self) -> FloatArray:
+        """NLL + KL of every run on validation."""
+        return self.runs["valid_nll_plus_kl"].to_numpy(dtype=np.float64)
 
     @property
     def names(self) -> list[str]:
@@ -77,9 +82,9 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     The figures are means over the configuration's runs, or over its replicates alone where it has any: the
     search picked the best of several noisy figures, so the figure it was picked by is too good. ``fresh``
     says that no figure took part in a selection. ``trial_id`` is the configuration's first run in ``runs``.
-    Runs of one kind that share a seed count once. A configuration one of whose runs diverged (non-finite
-    NLL + KL, counted in ``diverged``) has no mean; a baseline is averaged over its finite runs, which can
-    only make it harder to beat.
+    Runs of one kind that share a seed count once. A configuration one of whose runs failed (non-finite
+    NLL + KL, for whatever reason, counted in ``failed``) has no mean; a baseline is averaged over its finite
+    runs, which can only make it harder to beat.
 
     ``gain`` = mean NLL + KL of the baselines with the same decoder − mean NLL + KL of the configuration;
     positive means that the configuration wins. ``gain_se`` adds two sources in quadrature:
@@ -93,6 +98,9 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
 
     With three runs a side the seed part has few degrees of freedom: ``gain_z`` is then nearer to a t
     statistic than to a normal one. A baseline's own gain is 0, without a standard error.
+
+    ``beats_baseline``: ``gain_z`` exceeds ``SIGNIFICANT`` and the figures are fresh; a picked run proves
+    nothing. ``valid_gain`` is the gain on validation, NaN where a run lacks ``valid_nll_plus_kl``.
     """
     runs = checked_runs(runs)
     groups = [_group(rows) for _, rows in runs.groupby(["variant", "decoder", "knobs"], sort=True)]
@@ -107,7 +115,8 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     table["on_frontier"] = non_dominated(table["kl"], table["nll"])
     table["distance_to_floor"] = table["nll_plus_kl"] - (math.nan if entropy_floor is None else entropy_floor)
     table["seed_noise_known"] = math.isfinite(pooled)
-    table["beats_baseline"] = table["gain"] > SIGNIFICANT * table["gain_se"]
+    sure = table["fresh"].astype(bool) & table["seed_noise_known"]
+    table["beats_baseline"] = (table["gain"] > SIGNIFICANT * table["gain_se"]) & sure
     table = table.astype({name: kind for kind, names in _TYPES.items() for name in names})
     return table.sort_values("nll_plus_kl", kind="stable", ignore_index=True)
 
@@ -128,15 +137,21 @@ def checked_runs(runs: pd.DataFrame) -> pd.DataFrame:
 def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
     """The configuration that speaks for each variant: the highest gain among its fresh ones, if it has any.
 
-    Fresh figures go first because a lucky single run would otherwise hide the replicated winner. The gain
-    decides, and NLL + KL only where there is no baseline: a configuration with a stronger decoder has a lower
-    NLL + KL whatever its latent variable does.
+    Fresh figures go first, even where a run failed: a lucky single run would otherwise hide the replicated
+    winner. The gain decides, and NLL + KL only where there is no baseline: a configuration with a stronger
+    decoder has a lower NLL + KL whatever its latent variable does. Among picked runs both are those on
+    validation where they are known, so that the figures on test take no part in the selection.
     """
     order = configurations[configurations["variant"] != BASELINE]
+    gain = order["gain"].where(order["fresh"], order["valid_gain"].fillna(order["gain"]))
+    total = order["valid_nll_plus_kl"].fillna(order["nll_plus_kl"])
     order = order.assign(
-        stale=~order["fresh"], unknown=~np.isfinite(order["nll_plus_kl"]), worse=-order["gain"]
+        stale=~order["fresh"],
+        unknown=~np.isfinite(order["nll_plus_kl"]),
+        worse=-gain,
+        total=order["nll_plus_kl"].where(order["fresh"], total),
     )
-    order = order.sort_values(["unknown", "stale", "worse", "nll_plus_kl"], kind="stable")
+    order = order.sort_values(["stale", "unknown", "worse", "total"], kind="stable")
     chosen = order.drop_duplicates("variant").index
     return configurations.loc[configurations.index.isin(chosen)]
 
@@ -203,26 +218,27 @@ def _group(rows: pd.DataFrame) -> _Group:
     # A search can propose one configuration twice; with one seed that is no second opinion.
     averaged = (replicates if len(replicates) else rows).drop_duplicates("seed")
     finite = np.isfinite(averaged["nll_plus_kl"])
-    diverged = int((~finite).sum())
+    failed = int((~finite).sum())
     if (averaged["kind"] == "baseline").all() and finite.any():
         averaged = averaged[finite]
-    return _Group(trial_id, averaged, diverged)
+    return _Group(trial_id, averaged, failed)
 
 
 def _gain(group: _Group, baselines: Mapping[str, _Group], losses: Losses, pooled: float) -> dict[str, float]:
     first = group.runs.iloc[0]
     baseline = baselines.get(str(first["decoder"]))
     if baseline is None:
-        return dict.fromkeys(("baseline_nll", "gain", "gain_se"), math.nan)
+        return dict.fromkeys(("baseline_nll", "gain", "gain_se", "valid_gain"), math.nan)
     level = mean(baseline.totals)
     if first["kind"] == "baseline":
-        return {"baseline_nll": level, "gain": 0.0, "gain_se": math.nan}
+        return {"baseline_nll": level, "gain": 0.0, "gain_se": math.nan, "valid_gain": 0.0}
     seeds = math.hypot(seed_se(baseline.totals, pooled), seed_se(group.totals, pooled))
     sentences = sentence_se(baseline.names, group.names, losses)
     return {
         "baseline_nll": level,
         "gain": level - mean(group.totals),
         "gain_se": math.hypot(sentences, seeds),
+        "valid_gain": mean(baseline.valid_totals) - mean(group.valid_totals),
     }
 
 
@@ -230,7 +246,7 @@ def _mean_figures(group: _Group) -> dict[str, object]:
     rows = group.runs
     first = rows.iloc[0]
     row: dict[str, object] = {name: first[name] for name in ("variant", "kind", "decoder", "knobs")}
-    row |= {"trial_id": group.trial_id, "runs": len(rows), "diverged": group.diverged}
+    row |= {"trial_id": group.trial_id, "runs": len(rows), "failed": group.failed}
     row["fresh"] = first["kind"] in ("replicate", "baseline") or first["knobs"] == ""
     row |= {name: mean(rows[name].to_numpy(dtype=np.float64)) for name in FIGURES}
     for name in ("nll", "kl"):

@@ -6,7 +6,6 @@ its fixed knobs for the baselines too; those below a variant hold for it alone, 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from orchestrator.ranges import distribution, knob_value
 from orchestrator.spec_errors import KeyPath, Problem, ProblemsError, hint
 from search_spaces.space import Extent, load_space
-from trainables.parts import KnobError, Part, parse_knob
+from trainables.parts import KnobError, parse_knob
 from trainables.variant import Variant, load_variant, variant_names
 
 BASELINE = "language_model"
@@ -96,7 +95,7 @@ def parse_value(knob: str, text: str) -> Any:
         KnobError: the text is not of the knob's type.
     """
     for variant in map(load_variant, variant_names()):
-        for part in (variant, *(option() for slot in slots_of(variant).values() for option in slot.values())):
+        for part in (variant, *(option() for slot in variant.slots().values() for option in slot.values())):
             if knob in part.knobs():
                 return parse_knob(part, knob, text)
     return text
@@ -127,6 +126,7 @@ class _Planner:
             try:
                 if not self._check_presence(knob, entry, present):
                     continue
+                self._check_fairness(knob, entry)
                 if knob in self.ranged:
                     found[knob] = distribution(self.shapes, knob, entry.raw, entry.path)
                 else:
@@ -140,7 +140,7 @@ class _Planner:
 
     def _shapes(self, variant: Variant, filled: tuple[str, ...]) -> list[Variant]:
         """The variant with each part that the spec lets stand in its slots."""
-        for slot in slots_of(variant):
+        for slot in variant.slots():
             if slot in filled or slot not in self.fixed | self.ranged:
                 continue
             if slot in self.ranged:
@@ -154,12 +154,18 @@ class _Planner:
             return [shape for part in parts for shape in self._shapes(part, (*filled, slot))]
         return [variant]
 
+    def _check_fairness(self, knob: str, entry: _Entry) -> None:
+        """Refuses a fixed knob that would give the variant another model or training than its baseline."""
+        if knob in self.own.knobs and any(knob in shape.shared_knobs() for shape in self.shapes):
+            text = f"{knob} must be fixed at the top, so that the baseline has it too, got it for {self.name}"
+            raise ProblemsError([Problem(entry.path, text)])
+
     def _check_presence(self, knob: str, entry: _Entry, present: set[str]) -> bool:
         """Whether the variant has the knob; False where an entry at the top means other variants."""
         if knob in present:
             return True
         if self.has(knob):
-            slots = [slot for slot in self.ranged if slot in slots_of(self.shapes[0])]
+            slots = [slot for slot in self.ranged if slot in self.shapes[0].slots()]
             text = f"{self.name} has a knob {knob!r} only for some choices of {', '.join(slots)}"
             raise ProblemsError([Problem(entry.path, f"{text}: fix {', '.join(slots)}, or leave it out")])
         if knob in self.own.knobs or knob in self.own.ranges:
@@ -192,18 +198,8 @@ def _with_knob(variant: Variant, knob: str, value: Any, entry: _Entry) -> Varian
         raise ProblemsError([Problem(entry.path, str(error))]) from None
 
 
-def slots_of(part: Part) -> dict[str, dict[str, type[Part]]]:
-    """Slots below the part that have alternatives, by the knob's name."""
-    found: dict[str, dict[str, type[Part]]] = {}
-    for entry in dataclasses.fields(part):  # type: ignore[arg-type]
-        value = getattr(part, entry.name)
-        if isinstance(value, Part):
-            found |= ({entry.name: value.alternatives} if value.alternatives else {}) | slots_of(value)
-    return found
-
-
 def _knob_hint(knob: str, variants: Sequence[Variant]) -> str:
-    for slot, options in (item for variant in variants for item in slots_of(variant).items()):
+    for slot, options in (item for variant in variants for item in variant.slots().items()):
         for name, option in options.items():
             if knob in option().knobs():
                 return f"it comes with {slot}={name}"

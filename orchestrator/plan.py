@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.overrides import BASELINE, VariantPlan
 from orchestrator.records import TrialPlan
 from orchestrator.spec import SweepSpec
+from trainables.variant import load_variant
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,19 @@ class SearchPlan:
     def repeats(self, variant: VariantPlan) -> int:
         """How often the variant's best configuration is run again."""
         return self.replicates if variant.distributions else 0
+
+    def cautions(self) -> list[str]:
+        """A sentence for each variant that searches what its baseline has fixed."""
+        return [
+            f"{plan.variant} searches {', '.join(knobs)}, its baseline does not: some gain may be theirs"
+            for plan in self.variants
+            if (
+                knobs := sorted(
+                    load_variant(plan.variant).with_knobs(plan.knobs).shared_knobs()
+                    & plan.distributions.keys()
+                )
+            )
+        ]
 
     def baseline_trials(self) -> Iterator[TrialPlan]:
         """The language models, all decoders of a seed before the next seed."""

@@ -95,4 +95,6 @@ def check_database(path: Path) -> None:
         raise SpecError(f"tracking_uri must name a file, got a folder: {path}")
     if path.exists() and not os.access(path, os.W_OK):
         raise SpecError(f"tracking_uri must name a file that can be written, got one that cannot: {path}")
+    if path.is_file() and path.stat().st_size and not path.read_bytes()[:16].startswith(b"SQLite format 3"):
+        raise SpecError(f"tracking_uri must name an SQLite database, got another file: {path}")
     check_writable("the folder of tracking_uri", path.parent)

@@ -18,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.harmless import harmless
 from orchestrator.records import TrialPlan
 
 
@@ -150,16 +151,19 @@ class ProgressCallback(tune.Callback):
         self._show()
         return self
 
+    @harmless
     def __exit__(self, *error: object) -> None:
         """What the live view last showed stays on the terminal."""
         if self._live is not None:
             self._live.stop()
 
+    @harmless
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.progress.finished.pop(trial.trial_id, None)  # failed in an earlier session
+        self.progress.finished.pop(trial.trial_id, None)  # failed before the resume
         self._running(trial)
         self._show()
 
+    @harmless
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -168,12 +172,15 @@ class ProgressCallback(tune.Callback):
         running.seconds = result["time_total_s"]
         self._show()
 
+    @harmless
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._finish(trial, trial.last_result.get("failure"))
 
+    @harmless
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._say(f"{describe(TrialPlan.from_config(trial.config))} is tried again: {last_error(trial)}")
 
+    @harmless
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._say(f"{describe(TrialPlan.from_config(trial.config))} is given up: {last_error(trial)}")
         self._finish(trial, "error")
@@ -181,6 +188,7 @@ class ProgressCallback(tune.Callback):
     def get_state(self) -> dict[str, Any]:
         return {"finished": self.progress.finished}
 
+    @harmless
     def set_state(self, state: dict[str, Any]) -> None:
         self.progress.finished = state["finished"]
         self._show()
@@ -243,7 +251,7 @@ def describe(plan: TrialPlan) -> str:
 def last_error(trial: Any) -> str:
     """The latest of a trial's errors in a line, and the file in which Tune keeps all of them."""
     try:
-        text = Path(trial.error_file).read_text(encoding="utf-8")
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (TypeError, OSError):
         return "unknown"
     lines = [line for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]

@@ -55,5 +55,5 @@ class TrialPlan:
 
 
 def short(value: object) -> str:
-    """A knob's value for people: floats with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """A knob's value for people: floats with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

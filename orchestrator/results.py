@@ -71,6 +71,7 @@ class TrialResult:
             "failure": self.failure or "",
         }
         figures = {name: self.final.get(f"test/{name}", np.nan) for name in TEST_FIGURES}
+        figures["valid_nll_plus_kl"] = self.final.get("best/nll_plus_kl", np.nan)
         return about | figures | dict(self.cost)
 
 

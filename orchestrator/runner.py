@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
 
 import ray
-from pyarrow.fs import FileSelector, FileSystem  # type: ignore[import-untyped]
+from pyarrow.fs import FileSelector, FileSystem
 from ray import tune
 from ray.tune.experiment import Trial
 from rich.console import Console
@@ -22,8 +23,10 @@ from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.search import ReconcileCallback, SweepSearcher
 from orchestrator.spec import SPEC_FILE, SweepSpec
+from orchestrator.storage_guard import StorageGuard
 from orchestrator.tracking import MlflowTracker, ui_command
 from orchestrator.tracking_callback import TrackingCallback
+from orchestrator.wording import plural
 from trainables.splits import Corpus
 from trainables.trainable import TextVAETrainable, TrialSettings
 
@@ -50,22 +53,39 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
         with console.status("starting Ray"):  # seen on a terminal only
             _start_ray(spec)
         tracker = MlflowTracker(spec.tracking_uri, spec.name)
-        with console.status("opening MLflow"):
-            problem = tracker.start_sweep(
-                params={"corpus": corpus.name, "digest": corpus.digest, "epochs": str(spec.epochs)},
-                spec_path=spec.folder / SPEC_FILE,
-                knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
-            )
-        if problem is not None:
-            console.print(f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow")
-        concurrency = _concurrency(spec)
-        shown = ProgressCallback(SweepProgress(spec.name, plan.planned(), spec.epochs, concurrency), console)
-        searcher = SweepSearcher(plan)
-        with shown:
-            results = _fit(spec, corpus, searcher, concurrency, [shown, TrackingCallback(tracker)], resume)
-        return _finish(console, spec, corpus, tracker, results, complete=searcher.finished)
+        try:
+            with console.status("opening MLflow"):
+                problem = tracker.start_sweep(
+                    params={"corpus": corpus.name, "digest": corpus.digest, "epochs": str(spec.epochs)},
+                    spec_path=spec.folder / SPEC_FILE,
+                    knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
+                )
+            if problem is not None:
+                console.print(
+                    f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow"
+                )
+            return _run(console, spec, corpus, plan, tracker, resume)
+        finally:
+            tracker.close(DELIVERY_SECONDS)  # after an exception; elsewhere it is closed already
     finally:
         ray.shutdown()
+
+
+def _run(
+    console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan, tracker: MlflowTracker, resume: bool
+) -> int:
+    """All trials and the report; the exit status."""
+    concurrency = _concurrency(spec)
+    shown = ProgressCallback(SweepProgress(spec.name, plan.planned(), spec.epochs, concurrency), console)
+    searcher = SweepSearcher(plan)
+    guard = StorageGuard(spec.folder)
+    with shown:
+        results = _fit(spec, corpus, searcher, guard, concurrency, [shown, TrackingCallback(tracker)], resume)
+    if guard.problem is not None:
+        console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
+    if not spec.folder.is_dir():
+        return FAILED
+    return _finish(console, spec, corpus, tracker, results, complete=searcher.finished)
 
 
 def _start_ray(spec: SweepSpec) -> None:
@@ -80,10 +100,12 @@ def _start_ray(spec: SweepSpec) -> None:
     if os.environ.get("RAY_ADDRESS"):
         options |= {"runtime_env": {"py_modules": [trainables]}}  # the nodes need the trials' code
     else:
-        options |= {"include_dashboard": False}
+        options |= {"address": "local", "include_dashboard": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         ray.init(**options)
+    # What a batch scheduler sends ends the sweep as Ctrl-C does; Ray has set a handler of its own.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _concurrency(spec: SweepSpec) -> int:
@@ -101,6 +123,7 @@ def _fit(
     spec: SweepSpec,
     corpus: Corpus,
     searcher: SweepSearcher,
+    guard: StorageGuard,
     concurrency: int,
     callbacks: list[tune.Callback],
     resume: bool,
@@ -128,6 +151,7 @@ def _fit(
         storage_path=spec.checkpoint_folder,
         num_samples=-1,  # until the searcher has finished
         search_alg=searcher,
+        stop=guard,
         max_concurrent_trials=concurrency,
         reuse_actors=True,
         callbacks=[ReconcileCallback(searcher), *callbacks],
@@ -140,7 +164,7 @@ def _fit(
             checkpoint_at_end=True,
         ),
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
-        resources_per_trial=resources if resumed else None,  # of trials that the earlier session began
+        resources_per_trial=resources if resumed else None,  # of trials begun before the resume
     )
     # A restore puts Tune's trials in another order; their tags begin with the number of each.
     trials = sorted(analysis.trials or (), key=lambda trial: int(trial.experiment_tag.partition("_")[0]))
@@ -163,7 +187,7 @@ def _result(trial: Trial) -> TrialResult:
 def _announce(console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan) -> None:
     planned = plan.planned()
     console.print(
-        f"sweep {spec.name}: {sum(planned.values())} trials of {spec.epochs} epochs "
+        f"sweep {spec.name}: {plural(sum(planned.values()), 'trial')} of {plural(spec.epochs, 'epoch')} "
         f"({', '.join(f'{variant} {count}' for variant, count in planned.items())})",
         highlight=False,
     )
@@ -174,6 +198,8 @@ def _announce(console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPla
         f"sentences, {len(corpus.vocabulary):,} words{known}",
         highlight=False,
     )
+    for caution in plan.cautions():
+        console.print(f"note: {caution}", style="yellow")
 
 
 def _finish(
@@ -188,8 +214,9 @@ def _finish(
     """Writes and shows the report, and says what to do next."""
     finished = [result for result in results if result.final]
     report = Report.of(f"{corpus.name}: {spec.name}", results, corpus.entropy_floor)
+    report.show(console)
     paths: list[Path] = []
-    if finished:
+    if results:
         paths = report.write(spec.folder)
         tracker.tag_trials(report.tags())
     tracker.finish_sweep(
@@ -199,13 +226,15 @@ def _finish(
         note=report.markdown(),
     )
     delivery = tracker.close(DELIVERY_SECONDS)
-    report.show(console)
     _next_steps(console, spec, tracker, paths)
     if not delivery.complete:
         console.print(f"warning: MLflow: {delivery}", style="yellow", markup=False)
     if not complete:
         raise KeyboardInterrupt
-    return DONE if finished else FAILED
+    if not finished:
+        console.print("no trial finished: the failures are in trials.csv and in MLflow", style="red")
+        return FAILED
+    return DONE
 
 
 def _next_steps(console: Console, spec: SweepSpec, tracker: MlflowTracker, paths: list[Path]) -> None:

@@ -25,6 +25,7 @@ from pydantic import (
 from orchestrator.spec_errors import KeyPath, SpecError, lines, problems_of, shown
 from orchestrator.spec_file import SpecFile, dump, read_spec_file
 from orchestrator.spec_options import with_options
+from orchestrator.tracking_limits import without_password
 from trainables import variants as variant_modules
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class SweepSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
-        assert self._plans()
+        self._plans()
         return self
 
     @field_validator("corpus", "storage", mode="before")
@@ -239,6 +240,10 @@ class SweepSpec(BaseModel):
     def _without_empty(self, value: dict[str, Overrides]) -> list[str] | dict[str, dict[str, Any]]:
         short = {name: own.model_dump(exclude_defaults=True) for name, own in value.items()}
         return short if any(short.values()) else list(short)
+
+    @field_serializer("tracking_uri")
+    def _without_password(self, value: str) -> str:
+        return without_password(value)
 
     @field_serializer("corpus")
     def _named_corpus(self, value: Path | None) -> str:

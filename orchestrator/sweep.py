@@ -37,7 +37,7 @@ _EPILOG = """
 
     python -m orchestrator.sweep --resume embedded-20260131-120000
 
-[dim]Exit status: 0 done, 2 a mistake in what was asked for, 130 interrupted.[/dim]
+[dim]Exit status: 0 done, 1 no trial finished, 2 a mistake in what was asked for, 130 interrupted.[/dim]
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -144,7 +144,7 @@ def _run(file: Path | None, options: dict[str, Any], resume: str | None, dry_run
 
 def _start(spec: SweepSpec, *, resume: bool) -> int:
     from orchestrator.preflight import check
-    from orchestrator.sweep_folder import prepare_folder, sole_user
+    from orchestrator.sweep_folder import keep_corpus, prepare_folder, sole_user
     from trainables.corpora import CorpusError
 
     try:
@@ -155,16 +155,19 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
         prepare_folder(spec)
     try:
         with sole_user(spec.folder):
+            keep_corpus(spec.folder, corpus.digest)
             from orchestrator.runner import run_sweep
 
             status: int = run_sweep(spec, corpus, resume=resume)
             return status
     except KeyboardInterrupt:
         from orchestrator.commands import program
+        from orchestrator.spec import SPEC_FILE
 
         place = [] if spec.storage == Path.cwd() / "sweeps" else ["--storage", os.path.relpath(spec.storage)]
         again = shlex.join([program("python"), "-m", "orchestrator.sweep", "--resume", spec.name, *place])
-        typer.echo(f"interrupted; go on with: {again}", err=True)
+        kept = (spec.folder / SPEC_FILE).is_file()
+        typer.echo(f"interrupted; go on with: {again}" if kept else "interrupted", err=True)
         return INTERRUPTED
 
 

@@ -15,7 +15,7 @@ from orchestrator.spec_errors import SpecError, hint
 from orchestrator.spec_options import flag_of, given
 
 MAY_CHANGE = ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri")
-_LOCK_FILE = ".lock"
+_LOCK_FILE, _CORPUS_FILE = ".lock", "corpus.digest"
 
 
 def prepare_folder(spec: SweepSpec) -> Path:
@@ -35,6 +35,23 @@ def prepare_folder(spec: SweepSpec) -> Path:
     except OSError as error:
         raise _not_writable(spec.folder, error) from error
     return spec.folder
+
+
+def keep_corpus(folder: Path, digest: str) -> None:
+    """Notes which corpus the sweep is over, or on a resume checks that it is still the same.
+
+    Raises:
+        SpecError: the text has changed.
+    """
+    note = folder / _CORPUS_FILE
+    if not note.exists():
+        note.write_text(f"{digest}\n", encoding="utf-8")
+    known = note.read_text(encoding="utf-8").strip()
+    if known != digest:
+        raise SpecError(
+            f"--resume: the corpus must be as it was when the sweep began ({known}), got another text"
+            f" ({digest})"
+        )
 
 
 def saved_spec(name: str, options: Mapping[str, Any], file: Path | None = None) -> SweepSpec:
@@ -60,7 +77,7 @@ def saved_spec(name: str, options: Mapping[str, Any], file: Path | None = None) 
     if name not in known:
         problem = f"no sweep {name!r} in {storage}; {hint(name, known)}"
         if folder.is_dir() and Path(os.path.abspath(folder)).parent == storage:
-            problem = f"{folder} must hold {SPEC_FILE}, got none: the sweep never began, start it anew"
+            problem = f"{folder} must hold {SPEC_FILE}, got none: start the sweep anew"
         raise SpecError(f"--resume: {problem}")
     return SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
 

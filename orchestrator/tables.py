@@ -24,7 +24,7 @@ _NARROW = {"NLL + KL": "NLL\n+ KL", "active units": "active\nunits", "above floo
 _WINS, _ON_FRONTIER, _STALE = "✓", "•", "†"
 _MEANINGS = {
     _ON_FRONTIER: f"{_ON_FRONTIER} on the frontier",
-    _WINS: f"{_WINS} beats the baseline by more than {SIGNIFICANT:g} standard errors",
+    _WINS: f"{_WINS} beats the baseline by more than {SIGNIFICANT:g} standard errors on fresh seeds",
     _STALE: f"{_STALE} picked by the search from several: optimistic",
 }
 
@@ -32,7 +32,7 @@ _MEANINGS = {
 def frontier_table(
     configurations: pd.DataFrame, *, entropy_floor: float | None, all_rows: bool = False
 ) -> Table:
-    """Table for a terminal, best NLL + KL first: the best of every variant, the frontier and the baselines.
+    """Table for a terminal, best NLL + KL first: the best of every variant, the frontier and their baselines.
 
     Only the first column gives way to a narrow terminal: variant and knobs wrap, numbers never do.
 
@@ -84,8 +84,11 @@ def _rows(configurations: pd.DataFrame, all_rows: bool) -> pd.DataFrame:
     if all_rows:
         return configurations
     best = configurations.index.isin(best_of_each_variant(configurations).index)
-    shown = best | configurations["on_frontier"] | (configurations["variant"] == BASELINE)
-    rows: pd.DataFrame = configurations.loc[shown]
+    baseline = configurations["variant"] == BASELINE
+    shown = best | configurations["on_frontier"]
+    decoders = configurations["decoder"][shown & ~baseline]
+    compared = baseline if decoders.empty else baseline & configurations["decoder"].isin(decoders)
+    rows: pd.DataFrame = configurations.loc[shown | compared]
     return rows
 
 
@@ -115,9 +118,13 @@ def _marked(row: pd.Series) -> str:
 
 
 def _knobs(row: pd.Series, rows: pd.DataFrame) -> str:
-    """The knobs, led by the decoder where the table holds several and this one is not the commonest."""
+    """The knobs, led by the decoder where the table holds several and this one is not the commonest.
+
+    Knobs that name the decoder need no second word on it.
+    """
     decoders = rows["decoder"].value_counts()
     named = len(decoders) > 1 and (row["variant"] == BASELINE or row["decoder"] != decoders.index[0])
+    named = named and "decoder=" not in row["knobs"]
     return " ".join([f"decoder={row['decoder']}", row["knobs"]] if named else [row["knobs"]]).strip()
 
 
@@ -148,8 +155,8 @@ def _line(cells: list[str]) -> str:
 
 def _verdict(row: pd.Series, candidates: int) -> str:
     name = f"{row['variant']} ({row['knobs']})" if row["knobs"] else str(row["variant"])
-    if row["diverged"]:
-        return f"{name} diverged in {row['diverged']} of {plural(int(row['runs']), 'run')}: no comparison"
+    if row["failed"]:
+        return f"{name} failed in {row['failed']} of {plural(int(row['runs']), 'run')}: no comparison"
     if not math.isfinite(row["gain"]):
         return f"{name} cannot be compared: there is no baseline with its decoder, {row['decoder']}"
     gain, error = float(row["gain"]), float(row["gain_se"])
@@ -165,7 +172,8 @@ def _verdict(row: pd.Series, candidates: int) -> str:
     decimals = 3 if error < 0.01 else 2
     size = f"by {number(abs(gain), decimals)} ± {uncertainty(error)} nats per sentence"
     errors = "" if error == 0 else f"{plural(round(abs(row['gain_z'])), 'standard error')}, "
-    verb = "beats the collapsed baseline" if gain > 0 else "is worse than the baseline"
+    better = "beats the collapsed baseline" if row["beats_baseline"] else "looks better than the baseline"
+    verb = better if gain > 0 else "is worse than the baseline"
     return f"{name} {verb} {size} ({errors}{basis})"
 
 

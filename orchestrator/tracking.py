@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from weakref import WeakValueDictionary
 
 from orchestrator.records import TrialPlan
 from orchestrator.tracking_limits import (
@@ -53,30 +51,24 @@ EXPERIMENT = "text-vae-sweep"
 SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
 
-_live: WeakValueDictionary[tuple[str, str], MlflowTracker] = WeakValueDictionary()
-
 
 class MlflowTracker:
-    """Writes one sweep to MLflow from a background thread; continues the runs of an earlier session.
-
-    Pickles and copies of a tracker stand for the sweep: in a process that has a tracker of this sweep
-    they are that tracker. So the callback that Tune restores from a file and the program that restores
-    it share one thread. User names and passwords are left out of the pickle.
+    """Writes one sweep to MLflow from a background thread; continues those of an earlier run of the command.
 
     Args:
         tracking_uri: `sqlite:///…/mlflow.db`, or the address of an MLflow server.
-        sweep: the name that ties the runs of a sweep together, over sessions as well.
+        sweep: the name that ties the runs of a sweep together, before and after a resume.
 
     Raises:
         ValueError: for a name of a sweep that MLflow cannot search for.
     """
 
-    def __init__(self, tracking_uri: str, sweep: str, *, experiment: str = EXPERIMENT) -> None:
+    def __init__(self, tracking_uri: str, sweep: str) -> None:
         if not 0 < len(sweep) <= LONGEST_NAME:
             raise ValueError(f"a sweep's name must have 1 to {LONGEST_NAME} characters, got {sweep!r}")
         equals("sweep", sweep)
         tracking_uri = absolute_uri(tracking_uri)
-        self.tracking_uri, self.sweep, self.experiment = tracking_uri, sweep, experiment
+        self.tracking_uri, self.sweep = tracking_uri, sweep
         self.experiment_id: str | None = None
         """Known once MLflow has answered."""
         self._outbox = Outbox(self._open_store, f"MLflow at {without_password(tracking_uri)}")
@@ -84,10 +76,6 @@ class MlflowTracker:
         self._knobs: tuple[str, ...] = ()
         self._openings: dict[str, Opening] = {}
         self._last_step: dict[tuple[str, str], int] = {}
-        _live[experiment, sweep] = self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _tracker_of, (without_password(self.tracking_uri), self.sweep, self.experiment)
 
     @property
     def link(self) -> str | None:
@@ -107,7 +95,6 @@ class MlflowTracker:
         self,
         *,
         params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
         spec_path: Path | None = None,
         knobs: Sequence[str] = (),
         wait_s: float = 15.0,
@@ -128,7 +115,7 @@ class MlflowTracker:
         self._knobs = tuple(knobs)
         with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
             import orchestrator.tracking_store  # noqa: F401
-        mail = Mailbox.describing(params=params, tags=tags)
+        mail = Mailbox.describing(params=params)
         mail.change = Change("RUNNING", now_ms())
         if spec_path is not None:
             mail.artifacts.append(spec_path)
@@ -144,21 +131,19 @@ class MlflowTracker:
         mail.change = Change("RUNNING", now_ms())
         self._post(trial_id, mail)
 
-    def log_metrics(
-        self, trial_id: str, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None
-    ) -> None:
+    def log_metrics(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Logs an epoch's metrics; a step that a metric has already had is skipped.
 
         Values that are not finite are dropped and the run is tagged `diverged`: MLflow's tables and
         filters cannot cope with them.
         """
-        points, finite = self._points(metrics, step, timestamp_ms)
+        points, finite = self._points(metrics, step)
         fresh = [point for point in points if point.step > self._last_step.get((trial_id, point.key), -1)]
         self._last_step |= {(trial_id, point.key): point.step for point in fresh}
         self._post(trial_id, Mailbox(points=deque(fresh), tags={} if finite else {"diverged": "true"}))
 
     def tag_trials(self, tags: Mapping[str, Mapping[str, str]]) -> None:
-        """Sets tags of trials, by trial id; also of trials that an earlier session ran."""
+        """Sets tags of trials, by trial id; also of trials that ended before the resume."""
         for trial_id, of_trial in tags.items():
             self._post(trial_id, Mailbox.describing(tags=of_trial))
 
@@ -172,39 +157,32 @@ class MlflowTracker:
         status: Status,
         metrics: Mapping[str, float] | None = None,
         artifacts: Sequence[Path] = (),
-        tags: Mapping[str, str] | None = None,
         note: str | None = None,
     ) -> None:
         """Ends the parent run, after everything of the trials; runs of the sweep still open are KILLED.
 
         Args:
-            metrics: a summary; a resumed sweep replaces that of the earlier session.
+            metrics: a summary; a resumed sweep replaces that of the earlier run of the command.
             note: Markdown, shown above the run.
         """
-        mail = Mailbox.describing(tags=tags)
-        mail.points += self._points(metrics or {}, 0, None)[0]
+        mail = Mailbox()
+        mail.points += self._points(metrics or {}, 0)[0]
         if note is not None:
             mail.tags["mlflow.note.content"] = shortened_markdown(note)
         mail.artifacts += artifacts
         mail.change = Change(status, now_ms())
         self._outbox.post(SWEEP, mail)
 
-    def flush(self, timeout: float) -> bool:
-        """Waits until everything so far is delivered or refused; whether it is."""
-        return self._outbox.wait_empty(timeout)
-
     def close(self, timeout: float) -> Delivery:
         """Delivers the rest, for at most that many seconds; what became of everything. Ends the tracker."""
-        if _live.get((self.experiment, self.sweep)) is self:
-            del _live[self.experiment, self.sweep]
         return self._outbox.close(timeout)
 
     def undelivered(self) -> dict[str, Mailbox]:
-        """What still waits for each trial: to be kept where a next session finds it."""
+        """What still waits for each trial: to be kept where a resume finds it."""
         return {run: box for run, box in self._outbox.waiting().items() if run != SWEEP}
 
     def redeliver(self, waiting: Mapping[str, Mailbox]) -> None:
-        """Takes over what an earlier session left undelivered; harmless if it was delivered after all."""
+        """Takes over what was left undelivered before the resume; harmless if it was delivered after all."""
         for trial_id, box in waiting.items():
             if box.opening is not None:
                 self._openings.setdefault(trial_id, box.opening)
@@ -219,12 +197,9 @@ class MlflowTracker:
         mail.opening = self._openings.get(trial_id)
         self._outbox.post(trial_id, mail)
 
-    def _points(
-        self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None
-    ) -> tuple[list[Point], bool]:
+    def _points(self, metrics: Mapping[str, float], step: int) -> tuple[list[Point], bool]:
         """The points that MLflow can hold, and whether all values were finite."""
-        timestamp_ms = now_ms() if timestamp_ms is None else timestamp_ms
-        points, finite = [], True
+        points, finite, timestamp_ms = [], True, now_ms()
         for name, value in metrics.items():
             if problem := name_problem(name):
                 self._outbox.lose(1, f"a metric's {problem}")
@@ -237,12 +212,7 @@ class MlflowTracker:
     def _open_store(self) -> Store:
         from orchestrator.tracking_store import MlflowStore
 
-        store = MlflowStore(self.tracking_uri, self.experiment, self.sweep, self._opening)
+        store = MlflowStore(self.tracking_uri, EXPERIMENT, self.sweep, self._opening)
         store.tag_experiment(view_tag(self.sweep), view(self.sweep, self._knobs))
         self.experiment_id = store.experiment_id
         return store
-
-
-def _tracker_of(tracking_uri: str, sweep: str, experiment: str) -> MlflowTracker:
-    """The process's tracker of the sweep, or a new one."""
-    return _live.get((experiment, sweep)) or MlflowTracker(tracking_uri, sweep, experiment=experiment)

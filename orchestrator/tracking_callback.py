@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from orchestrator.harmless import harmless
 from orchestrator.records import TrialPlan
 from orchestrator.tracking import MlflowTracker
-
-logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-
-
-def _harmless(hook: Callable[P, None]) -> Callable[P, None]:
-    """An exception in a callback would end the whole sweep: it is logged instead."""
-
-    @functools.wraps(hook)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            hook(*args, **kwargs)
-        except Exception:
-            logger.exception("tracking failed in %s; the sweep goes on", hook.__name__)
-
-    return guarded
 
 
 class TrackingCallback(Callback):
@@ -38,18 +19,18 @@ class TrackingCallback(Callback):
     a training that failed "failure" ("diverged", say) and "reason". `trial.config` is a
     `TrialPlan.config()`.
 
-    Tune pickles it at the start and asks for its state at every snapshot: what is not delivered yet is
-    part of that, so that a sweep resumed after a crash of the driver delivers it.
+    Tune asks for its state at every snapshot: what is not delivered yet is part of that, so that a sweep
+    resumed after a crash of the driver delivers it.
     """
 
     def __init__(self, tracker: MlflowTracker) -> None:
         self.tracker = tracker
 
-    @_harmless
+    @harmless
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.tracker.start_trial(trial.trial_id, TrialPlan.from_config(trial.config))
 
-    @_harmless
+    @harmless
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
@@ -61,18 +42,19 @@ class TrackingCallback(Callback):
             tags = {str(failure): "true", "orchestrator.problem": str(result.get("reason"))}
             self.tracker.tag_trials({trial.trial_id: tags})
 
-    @_harmless
+    @harmless
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         failed = "failure" in trial.last_result
         self.tracker.end_trial(trial.trial_id, "FAILED" if failed else "FINISHED")
 
-    @_harmless
+    @harmless
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.on_trial_start(iteration, trials, trial)  # it may have failed before it came to that
         self.tracker.end_trial(trial.trial_id, "FAILED")
 
     def get_state(self) -> dict[str, Any] | None:
         return {"undelivered": self.tracker.undelivered()}
 
-    @_harmless
+    @harmless
     def set_state(self, state: dict[str, Any]) -> None:
         self.tracker.redeliver(state["undelivered"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -147,7 +148,8 @@ class Outbox:
 
     def _work(self) -> None:
         store: Store | None = None
-        tries, pause = 0, FIRST_PAUSE_S
+        tries: Counter[str] = Counter()
+        pause = FIRST_PAUSE_S
         while letter := self._next_letter():
             hurried = self._hurry.is_set()
             try:
@@ -156,14 +158,16 @@ class Outbox:
             except Refused as refusal:
                 self._settle(letter, refusal=str(refusal))
             except Exception as problem:
-                tries = tries + 1 if store is not None and store.answers() else 0
-                if tries < MOST_TRIES:
+                answers = store is not None and store.answers()
+                tries[letter.run] = tries[letter.run] + 1 if answers else 0
+                if tries[letter.run] < MOST_TRIES:
                     self._note_outage(problem)
                     self._rest(pause, hurried)
                     pause = min(2 * pause, LONGEST_PAUSE_S)
                     continue
                 self._settle(letter, refusal=str(problem))
-            tries, pause = 0, FIRST_PAUSE_S
+            del tries[letter.run]
+            pause = FIRST_PAUSE_S
 
     def _next_letter(self) -> Letter | None:
         """The next letter, waited for; None when it is time to stop."""

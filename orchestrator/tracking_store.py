@@ -133,7 +133,7 @@ class MlflowStore:
                 return
 
     def _log_params(self, run: str, run_id: str, params: Mapping[str, str]) -> None:
-        """Params never change in MLflow: those of an earlier session stay, with a warning if they differ."""
+        """Params never change in MLflow: those from before the resume stay, with a warning if they differ."""
         logged: Mapping[str, str] = self._found[run].data.params if run in self._found else {}
         for name in params.keys() & logged.keys():
             if params[name] != logged[name]:
@@ -150,7 +150,7 @@ class MlflowStore:
             self._client.log_batch(run_id, metrics=metrics)
 
     def _steps(self, run: str, key: str) -> set[int]:
-        """The steps of a metric that an earlier session logged."""
+        """The steps of a metric that were logged before the resume."""
         if run not in self._found or key not in self._found[run].data.metrics:
             return set()
         if (run, key) not in self._logged:

@@ -8,9 +8,11 @@ ABSENT = "–"
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """Fixed decimals with a true minus sign, a dash where there is no figure."""
+    """Fixed decimals with a true minus sign, powers of ten from a million on, a dash for no figure."""
     if not math.isfinite(value):
         return ABSENT
+    if abs(value) >= 1e6:
+        return f"{value:.{decimals}e}".replace("-", "−")
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 

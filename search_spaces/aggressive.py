@@ -8,8 +8,8 @@ from trainables.variants.aggressive import VARIANT
 SPACE = SearchSpace(
     VARIANT,
     lambda extent: {
-        "aggressive_epochs": IntDistribution(1, max(1, min(10, extent.epochs // 12))),
-        "anneal_rate": FloatDistribution(2 / extent.epochs, 20 / extent.epochs, log=True),
+        "aggressive_epochs": IntDistribution(1, min(extent.epochs, max(2, extent.epochs // 6), 10)),
+        "anneal_rate": FloatDistribution(1 / extent.epochs, 20 / extent.epochs, log=True),
         "kl_start": CategoricalDistribution((0.0, 0.1, 1.0)),
     },
 )

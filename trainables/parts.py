@@ -49,13 +49,13 @@ class Part:
             found |= entries
         return found
 
-    def slots(self) -> set[str]:
-        """The knobs that choose a part."""
-        found: set[str] = set()
+    def slots(self) -> dict[str, dict[str, type[Part]]]:
+        """The knobs that choose a part, each with its alternatives by name."""
+        found: dict[str, dict[str, type[Part]]] = {}
         for field in _knob_fields(self):
             part = getattr(self, field.name)
             if isinstance(part, Part):
-                found |= part.slots() | ({field.name} if part.alternatives else set())
+                found |= ({field.name: part.alternatives} if part.alternatives else {}) | part.slots()
         return found
 
     def with_knobs(self, values: Mapping[str, Any]) -> Self:

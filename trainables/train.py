@@ -19,7 +19,7 @@ import torch
 from trainables.corpora import load_corpus
 from trainables.parts import KnobError, parse_knob
 from trainables.training import DivergedError, EpochMetrics, FinalMetrics, Training
-from trainables.variant import UnknownVariantError, Variant, load_variant, variant_names
+from trainables.variant import Variant, load_variant, variant_names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.threads:
             torch.set_num_threads(options.threads)
         training = Training(variant, corpus, epochs=options.epochs, seed=options.seed, device=options.device)
-    except (KnobError, UnknownVariantError, ValueError) as error:
+    except ValueError as error:
         print(f"trainables.train: {error}", file=sys.stderr)
         return 2
     floor = "" if corpus.entropy_floor is None else f"  entropy floor {corpus.entropy_floor:.2f} nats"
@@ -68,8 +68,15 @@ def _check(options: argparse.Namespace) -> None:
         torch.empty(0, device=options.device)
     except (RuntimeError, AssertionError):  # the latter where torch is built without CUDA
         raise ValueError(f"--device must be one that torch can use here, got {options.device!r}") from None
-    if options.json and not options.json.parent.is_dir():
-        raise ValueError(f"--json must be a file in a folder that exists, got {options.json}")
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"--seed must be in [0, 2^32), got {options.seed}")
+    if options.json:
+        try:
+            options.json.open("a").close()
+        except OSError as error:
+            raise ValueError(
+                f"--json must be a file that can be written, got {error.strerror!r}: {options.json}"
+            ) from None
 
 
 def _run(training: Training) -> list[EpochMetrics]:

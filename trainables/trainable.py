@@ -62,6 +62,10 @@ class TextVAETrainable(tune.Trainable):
             return self._failed("diverged", error)
         except (torch.OutOfMemoryError, MemoryError) as error:
             return self._failed("out_of_memory", error)
+        except RuntimeError as error:  # what torch raises on a CPU
+            if "can't allocate memory" not in str(error):
+                raise
+            return self._failed("out_of_memory", error)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes beside the target and renames, so that a kill leaves no half checkpoint."""

@@ -26,9 +26,11 @@ from trainables.splits import Corpus
 from trainables.updates import BatchLoss
 from trainables.variant import Variant
 
+HOPELESS = 1000.0
+
 
 class DivergedError(ArithmeticError):
-    """The training loss is no longer finite."""
+    """The loss is no longer finite, or `HOPELESS` times that of guessing each word at random."""
 
 
 @dataclass
@@ -131,14 +133,20 @@ class Training:
         """Trains for one epoch and evaluates on the validation split.
 
         Raises:
-            DivergedError: when the training loss or the validation loss is not finite.
+            DivergedError: when the loss in training or on validation is not finite, or beyond hope.
         """
         start = time.perf_counter()
         nll, kl = self._train()
         valid, _ = evaluate(self.model, self.corpus.valid, self.device)
-        if not math.isfinite(nll + kl + valid.nll_plus_kl):
+        worst = (
+            HOPELESS
+            * self.corpus.valid.words
+            / len(self.corpus.valid)
+            * math.log(len(self.corpus.vocabulary))
+        )
+        if not (math.isfinite(nll + kl) and valid.nll_plus_kl < worst):
             raise DivergedError(
-                f"loss not finite in epoch {self.epoch + 1}: training NLL {nll}, KL {kl}, "
+                f"loss not finite or beyond hope in epoch {self.epoch + 1}: training NLL {nll}, KL {kl}, "
                 f"validation NLL + KL {valid.nll_plus_kl}"
             )
         self.epoch += 1
@@ -217,7 +225,7 @@ class Training:
         self.batch_rng.bit_generator.state = state["batch_rng"]
         self.inner_rng.bit_generator.state = state["inner_rng"]
         torch.set_rng_state(state["torch_rng"])
-        if self._on_gpu:
+        if self._on_gpu and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         for name in ("cost", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
             setattr(self, name, state[name])

@@ -41,6 +41,17 @@ class Variant(Part):
         require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
         require(self.clip_norm > 0, "clip_norm", "> 0", self.clip_norm)
 
+    def shared_knobs(self) -> set[str]:
+        """Knobs that a variant has in common with its baseline: model size, dropout, training procedure.
+
+        The others are the remedies' own: encoder, latent variable, KL term, updates, word dropout, and the
+        choice of the decoder, for each of which there is a baseline.
+        """
+        own = {"encoder", "latent", "updates", "decoder", "dilation", "word_keep_rate"}
+        for part in (self.encoder, self.latent, self.rate, self.updates):
+            own |= part.knobs().keys()
+        return self.knobs().keys() - own
+
 
 class UnknownVariantError(ValueError):
     """No variant of that name."""

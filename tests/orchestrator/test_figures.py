@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,45 @@ def test_diverged_runs_do_not_squash_the_picture() -> None:
     assert (shown.kl_limits, shown.nll_limits) == (usual.kl_limits, usual.nll_limits)
     assert shown.delta_limits == usual.delta_limits
     assert shown.notes == ["2 runs outside the axes", "1 run without finite figures"]
+
+
+def test_most_runs_diverged_do_not_squash_the_picture() -> None:
+    far: list[Row] = [("cyclical", "trial", "lstm", 42, f"cycles={c}", 10.0**c, 1.0) for c in range(4, 34)]
+    shown = seen(sweep(*far))
+    assert (shown.kl_limits, shown.nll_limits) == (seen(sweep()).kl_limits, (8.294, pytest.approx(14.006)))
+    assert shown.notes == ["30 runs outside the axes"]
+
+
+_BASELINE: Row = ("language_model", "baseline", "lstm", 0, "", 13.7, 0.0)
+_HUGE: dict[str, list[Row]] = {
+    "one run": [_BASELINE, ("annealed", "trial", "lstm", 42, "a=1", 1e30, 3.0)],
+    "most runs": [_BASELINE, *(("annealed", "trial", "lstm", 42, f"a={a}", 1e38, 3.0) for a in range(3))],
+    "KL": [_BASELINE, ("annealed", "trial", "lstm", 42, "a=1", 1e30, 1e30)],
+    "replicates": [_BASELINE, *(("annealed", "replicate", "lstm", s, "a=1", 1e30 * s, 3.0) for s in (1, 2))],
+    "one of the replicates": [
+        _BASELINE,
+        *(("annealed", "replicate", "lstm", s, "a=1", 10.0 ** (30 * s), 3.0) for s in (0, 1)),
+        *(("cyclical", "replicate", "lstm", s, "a=1", 12.0 + s, 3.0) for s in (0, 1)),
+    ],
+    "no baseline": [("annealed", "trial", "lstm", 42, "a=1", 1e30, 3.0)],
+    "the baseline": [
+        ("language_model", "baseline", "lstm", 0, "", 1e30, 0.0),
+        ("annealed", "trial", "lstm", 42, "a=1", 12.0, 3.0),
+    ],
+    "baseline alone": [("language_model", "baseline", "lstm", 0, "", 1e30, 0.0)],
+}
+
+
+@pytest.mark.parametrize("case", _HUGE)
+def test_huge_figures_draw_without_warnings(case: str, tmp_path: Path) -> None:
+    runs = table(_HUGE[case])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        configurations = analysed(runs)
+        for draw_to in (frontier_png, frontier_html):
+            draw_to(configurations, runs, title="t", entropy_floor=FLOOR, path=tmp_path / "frontier")
+    shown = seen(runs)
+    assert all(abs(limit) < 1e3 for limit in (*shown.kl_limits, *shown.nll_limits))
 
 
 def test_limits_hold_all_that_matters() -> None:

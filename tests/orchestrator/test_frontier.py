@@ -21,9 +21,10 @@ Losses = dict[str, np.ndarray]
 
 
 def run(trial_id: str, variant: str, kind: str, seed: int, total: float, *, kl: float = 0.0, knobs: str = "",
-        decoder: str = "lstm") -> dict[str, object]:  # fmt: skip
+        decoder: str = "lstm", valid: float = math.nan) -> dict[str, object]:  # fmt: skip
     return {"trial_id": trial_id, "variant": variant, "kind": kind, "decoder": decoder, "seed": seed,
-            "knobs": knobs, "nll": total - kl, "kl": kl, "nll_plus_kl": total}  # fmt: skip
+            "knobs": knobs, "nll": total - kl, "kl": kl, "nll_plus_kl": total,
+            "valid_nll_plus_kl": valid}  # fmt: skip
 
 
 def baseline(trial_id: str, seed: int, total: float, decoder: str = "lstm") -> dict[str, object]:
@@ -79,6 +80,8 @@ def test_single_run_borrows_the_pooled_seed_variance() -> None:
     row = row_of(frame, "cyclical")
     assert row["gain_se"] == pytest.approx(math.sqrt(0.08 / 2 + pooled / 1))
     assert not row["fresh"]
+    assert row["gain_z"] > 3
+    assert not row["beats_baseline"]  # a picked run proves nothing
     assert frame["seed_noise_known"].all()
 
 
@@ -124,7 +127,7 @@ def test_runs_are_compared_with_the_baseline_of_their_decoder() -> None:
     assert not frame[frame["kind"] == "baseline"]["beats_baseline"].any()
 
 
-def test_diverged_replicate_leaves_no_mean_and_a_diverged_baseline_is_left_out() -> None:
+def test_failed_replicate_leaves_no_mean_and_a_failed_baseline_is_left_out() -> None:
     rows = [baseline("b1", 0, 13.0), baseline("b2", 1, math.nan)]
     rows += [run("r1", "annealed", "replicate", 1, 11.0, knobs="k=1")]
     rows += [run("r2", "annealed", "replicate", 2, math.inf, knobs="k=1")]
@@ -132,11 +135,11 @@ def test_diverged_replicate_leaves_no_mean_and_a_diverged_baseline_is_left_out()
     row = row_of(frame, "annealed")
     assert math.isnan(row["nll_plus_kl"])
     assert math.isnan(row["gain"])
-    assert (row["runs"], row["diverged"]) == (2, 1)
+    assert (row["runs"], row["failed"]) == (2, 1)
     assert not row["on_frontier"]
     assert not row["beats_baseline"]
     lm = row_of(frame, "language_model")
-    assert (lm["baseline_nll"], lm["runs"], lm["diverged"]) == (13.0, 1, 1)
+    assert (lm["baseline_nll"], lm["runs"], lm["failed"]) == (13.0, 1, 1)
     assert list(frame["variant"]) == ["language_model", "annealed"]  # unknown figures come last
 
 
@@ -208,6 +211,37 @@ def test_best_of_each_variant_prefers_fresh_figures_to_a_lucky_run() -> None:
     assert list(best["variant"]) == ["annealed", "cyclical"]
     assert list(best["nll_plus_kl"]) == pytest.approx([11.6, 12.0])
     assert list(best["knobs"]) == ["k=1", "k=1"]
+
+
+def test_a_failed_replicate_speaks_for_its_variant_before_a_lucky_single_run() -> None:
+    rows = [baseline("b", 0, 13.0)]
+    rows += [
+        run("t1", "annealed", "trial", 42, 11.0, knobs="k=1"),
+        run("t2", "annealed", "trial", 42, 11.1, knobs="k=2"),
+        run("r1", "annealed", "replicate", 1, 11.6, knobs="k=1"),
+        run("r2", "annealed", "replicate", 2, math.nan, knobs="k=1"),
+    ]
+    row = row_of(best_of_each_variant(table(rows)), "annealed")
+    assert (row["knobs"], row["runs"], row["failed"]) == ("k=1", 2, 1)
+
+
+def test_picked_runs_are_chosen_on_validation() -> None:
+    """By the gain over the decoder's own baseline, where validation is known; on test otherwise."""
+    rows = [run("b1", "language_model", "baseline", 0, 13.0, valid=13.2)]
+    rows += [run("b2", "language_model", "baseline", 1, 13.0, valid=13.4)]
+    rows += [run("b3", "language_model", "baseline", 0, 15.0, valid=15.3, decoder="dilated-S")]
+    rows += [
+        run("t1", "annealed", "trial", 42, 11.0, knobs="k=1", valid=12.0),  # gains 1.3 on validation
+        run("t2", "annealed", "trial", 42, 14.0, knobs="k=2", valid=13.9, decoder="dilated-S"),  # 1.4
+        run("t3", "cyclical", "trial", 42, 12.0, knobs="k=1"),
+        run("t4", "cyclical", "trial", 42, 12.5, knobs="k=2"),
+    ]
+    frame = table(rows)
+    assert row_of(frame[frame["knobs"] == "k=1"], "annealed")["valid_gain"] == pytest.approx(1.3)
+    best = best_of_each_variant(frame)
+    assert dict(zip(best["variant"], best["trial_id"], strict=True)) == {"annealed": "t2", "cyclical": "t3"}
+    without_baseline = best_of_each_variant(table([row for row in rows if row["kind"] == "trial"]))
+    assert row_of(without_baseline, "annealed")["trial_id"] == "t1"
 
 
 def test_non_dominated_keeps_ties_and_the_baseline_and_drops_what_is_not_finite() -> None:

@@ -311,3 +311,24 @@ def test_text_takes_the_type_of_the_knob(knob: str, text: str, value: Any) -> No
     found = parse_value(knob, text)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("knob", ["hidden_size", "dropout", "learning_rate", "optimizer", "batch_size"])
+def test_what_the_baseline_has_too_is_fixed_at_the_top(knob: str) -> None:
+    value = {"dropout": 0.5, "learning_rate": 0.1, "optimizer": "sgd"}.get(knob, 32)
+    own = Changes({knob: value}, {}, ("variants", "annealed"))
+    with pytest.raises(ProblemsError) as caught:
+        plan_variants({"annealed": own}, Changes(), extent=Extent(10))
+    (problem,) = caught.value.problems
+    assert problem.path == ("variants", "annealed", "knobs", knob)
+    assert problem.message == (
+        f"{knob} must be fixed at the top, so that the baseline has it too, got it for annealed"
+    )
+
+
+def test_the_baseline_keeps_all_words() -> None:
+    (plan,) = plan_variants({"vanilla": Changes()}, Changes({"word_keep_rate": 0.3}), extent=Extent(10))
+    assert plan.knobs == {"word_keep_rate": 0.3}
+    assert baseline_knobs([plan], {"word_keep_rate": 0.3, "dropout": 0.2}) == [
+        {"decoder": "lstm", "dropout": 0.2}
+    ]

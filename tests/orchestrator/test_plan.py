@@ -59,7 +59,7 @@ def test_seeds_of_searched_trials_and_replicates() -> None:
 
 @pytest.mark.parametrize("value", [0.123456, 3, "logistic", 1.0, 1e-5])
 def test_knobs_as_text(value: object) -> None:
-    shown = {0.123456: "0.123", 3: "3", "logistic": "logistic", 1.0: "1", 1e-5: "1e-05"}
+    shown = {0.123456: "0.1235", 3: "3", "logistic": "logistic", 1.0: "1", 1e-5: "1e-05"}
     assert short(value) == shown[value]  # type: ignore[index]
 
 
@@ -69,3 +69,13 @@ def test_a_plan_as_tunes_configuration_and_back() -> None:
     assert plan.label == "cycles=3"
     assert plan.build().knobs()["cycles"] == 3
     assert plan.build().knobs()["word_keep_rate"] == 0.5
+
+
+def test_a_search_of_what_the_baseline_has_fixed_is_said() -> None:
+    spec = SweepSpec.load(None, {"name": "s", "variants": "vanilla,cyclical"})
+    assert SearchPlan.of(spec).cautions() == []
+    unfair = spec.model_copy(update={"ranges": {"learning_rate": [0.001, 0.01], "cycles": [1, 3]}})
+    assert SearchPlan.of(unfair).cautions() == [
+        f"{name} searches learning_rate, its baseline does not: some gain may be theirs"
+        for name in ("vanilla", "cyclical")
+    ]

@@ -16,7 +16,7 @@ import torch
 from orchestrator.preflight import check, check_database, check_writable
 from orchestrator.spec import SPEC_FILE, SweepSpec
 from orchestrator.spec_errors import SpecError
-from orchestrator.sweep_folder import prepare_folder, saved_spec, sole_user
+from orchestrator.sweep_folder import keep_corpus, prepare_folder, saved_spec, sole_user
 from trainables.corpora import CorpusError
 
 
@@ -171,7 +171,7 @@ def test_a_folder_without_a_spec_is_in_the_way(folder: Path) -> None:
     with pytest.raises(SpecError) as caught:
         saved_spec("a", {})
     assert str(caught.value) == (
-        f"--resume: {folder}/sweeps/a must hold sweep.yaml, got none: the sweep never began, start it anew"
+        f"--resume: {folder}/sweeps/a must hold sweep.yaml, got none: start the sweep anew"
     )
 
 
@@ -235,3 +235,13 @@ def test_a_folder_that_was_moved_is_resumed_where_it_lies(folder: Path) -> None:
     prepare_folder(spec()).rename(folder / "b")
     found = saved_spec("b", {"storage": str(folder)})
     assert found.folder == folder / "b"
+
+
+def test_a_resume_is_over_the_same_text(folder: Path) -> None:
+    keep_corpus(folder, "aaaa")
+    keep_corpus(folder, "aaaa")
+    with pytest.raises(
+        SpecError, match=r"as it was when the sweep began \(aaaa\), got another text \(bbbb\)"
+    ):
+        keep_corpus(folder, "bbbb")
+    keep_corpus(folder, "aaaa")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,8 +99,8 @@ def test_a_trial_in_few_words() -> None:
     assert describe(BASELINE) == "language_model dilated-M seed 1"
     assert describe(CYCLICAL) == "cyclical cycles=4"
     assert describe(LONG) == (
-        "annealed anneal_shape=logistic anneal_rate=1.12 anneal_delay=14.6 kl_start=0.123"
-        " word_keep_rate=0.988 seed 12"
+        "annealed anneal_shape=logistic anneal_rate=1.123 anneal_delay=14.61 kl_start=0.1234"
+        " word_keep_rate=0.9877 seed 12"
     )
 
 
@@ -233,3 +235,61 @@ def test_a_live_view_on_a_terminal() -> None:
     assert "starting the first trials" in text
     assert "[1/10]" not in text
     assert "1 of 10 trials, about 1 min 52 s left" in text
+
+
+# -- in trouble ----------------------------------------------------------------------------------------
+
+
+def test_an_error_file_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "error.txt"
+    file.write_bytes(b"Failure # 1 (occurred at x)\nnot \xff text\n")
+    assert last_error(SimpleNamespace(error_file=str(file))).startswith("not \ufffd text (")
+
+
+def test_no_hook_ends_the_sweep(caplog: pytest.LogCaptureFixture) -> None:
+    file = io.StringIO()
+    shows = ProgressCallback(progress(), Console(file=file))
+    file.close()
+    shows.on_trial_start(0, [], SimpleNamespace(trial_id="a", config={}))
+    shows.on_trial_result(0, [], trial("a", VANILLA), {})
+    shows.on_trial_complete(0, [], trial("a", VANILLA, final=FINAL))
+    shows.on_trial_recover(0, [], trial("a", VANILLA))
+    shows.on_trial_error(0, [], trial("a", VANILLA))
+    shows.set_state({})
+    hooks = ("on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_recover", "on_trial_error")
+    assert caplog.messages == [
+        f"ProgressCallback.{hook} failed; the sweep goes on" for hook in (*hooks, "set_state")
+    ]
+    assert list(shows.progress.finished) == ["a"]
+
+
+CLOSED = """
+from tests.orchestrator.test_progress import *
+with ProgressCallback(progress(), Console()) as shows:
+    for name in "abc":
+        shows.on_trial_complete(0, [], trial(name, VANILLA, final=FINAL))
+assert list(shows.progress.finished) == ["a", "b", "c"]
+"""
+
+
+def test_a_closed_stdout_does_not_end_the_sweep() -> None:
+    """As in `sweep … | head`; a program of its own, for Rich replaces the stdout then."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", CLOSED]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("BrokenPipeError") == 1
+    assert done.stderr.count("ProgressCallback.on_trial_complete failed; the sweep goes on") == 1
+
+
+def test_who_ends_the_program_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray answers SIGTERM with SystemExit, wherever the program is."""
+
+    def terminated(_: Any) -> str:
+        raise SystemExit(15)
+
+    monkeypatch.setattr("orchestrator.progress.last_error", terminated)
+    with pytest.raises(SystemExit):
+        ProgressCallback(progress(), Console(file=io.StringIO())).on_trial_recover(0, [], trial("a", VANILLA))

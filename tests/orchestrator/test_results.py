@@ -12,6 +12,7 @@ from orchestrator.results import ERROR, TrialResult, losses_by_trial, runs_frame
 PLAN = TrialPlan("cyclical", "trial", {"cycles": 3, "decoder": "dilated", "dilation": "M"}, 4, ("cycles",))
 FINAL = {
     "best/nll": 11.0,
+    "best/nll_plus_kl": 12.75,
     "test/nll": 10.0,
     "test/kl": 2.0,
     "test/nll_plus_kl": 12.0,
@@ -51,6 +52,7 @@ def test_a_finished_training() -> None:
         "iw_nll_se": 0.1,
         "mutual_information": 1.5,
         "active_units": 3,
+        "valid_nll_plus_kl": 12.75,
         "seconds": 7.5,
         "optimizer_steps": 30,
         "inner_steps": 0,
@@ -61,7 +63,7 @@ def test_a_finished_training() -> None:
 def test_a_failed_training_has_no_figures() -> None:
     row = result_of(DIVERGED).row()
     assert row["failure"] == "diverged"
-    assert all(math.isnan(row[name]) for name in ("nll", "kl", "nll_plus_kl", "active_units", "seconds"))
+    assert all(math.isnan(row[name]) for name in ("nll", "kl", "nll_plus_kl", "valid_nll_plus_kl", "seconds"))
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ specs = st.fixed_dictionaries(
                 st.fixed_dictionaries(
                     {},
                     optional={
-                        "knobs": st.just({"clip_norm": 1e-7}),
+                        "knobs": st.just({"free_bits": 1e-7}),
                         "ranges": st.just({"dropout": [0, 1e-5]}),
                     },
                 ),

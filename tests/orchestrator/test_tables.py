@@ -106,6 +106,28 @@ def test_decoder_is_named_where_it_differs() -> None:
     assert "| vanilla | decoder=dilated-S |" in text
     assert "language_model | decoder=lstm |" in text
     assert "annealed | anneal_delay" in text
+    frame.loc[frame["variant"] == "vanilla", "knobs"] = "decoder=dilated dilation=S"
+    assert "| vanilla | decoder=dilated dilation=S |" in frontier_markdown(frame, entropy_floor=None)
+
+
+def test_baselines_that_nothing_shown_is_compared_with_are_left_out() -> None:
+    rows = [("language_model", "baseline", "", 13.7 + i, 0.0, f"dilated-{d}") for i, d in enumerate("SML")]
+    rows += [("annealed", "trial", "k=1", 13.0, 2.0, "dilated-M")]
+    frame = pd.DataFrame(
+        [
+            {"trial_id": str(index), "variant": variant, "kind": kind, "decoder": decoder, "seed": 0,
+             "knobs": knobs, "nll": total - kl, "kl": kl, "nll_plus_kl": total}
+            for index, (variant, kind, knobs, total, kl, decoder) in enumerate(rows)
+        ]
+    )  # fmt: skip
+    table = configurations(frame, {})
+    text = frontier_markdown(table, entropy_floor=None)
+    assert "• language_model | decoder=dilated-S" in text  # on the frontier
+    assert "language_model | decoder=dilated-M" in text
+    assert "dilated-L" not in text
+    assert "dilated-L" in frontier_markdown(table, entropy_floor=None, all_rows=True)
+    alone = table[table["variant"] == "language_model"]
+    assert "dilated-L" in frontier_markdown(alone, entropy_floor=None)
 
 
 def test_verdicts() -> None:
@@ -116,14 +138,15 @@ def test_verdicts() -> None:
     ]
     picked = verdicts(sweep(replicated=False))[0]
     assert picked.endswith("a single run, chosen as the best of 2: expect it to be optimistic)")
-    assert "2.10 ± 0.12 nats" in picked
+    assert f"annealed ({KNOBS}) looks better than the baseline by 2.10 ± 0.12 nats" in picked
+    assert "✓" not in shown(sweep(replicated=False), 100)
     better = sweep().assign(gain=0.1, gain_se=0.05)
     assert "vanilla does not beat the baseline by more than 3 standard errors: −0.10 ± 0.05" in "\n".join(
         verdicts(better)
     )
     worse = sweep().assign(gain=-0.5, gain_se=0.05, gain_z=-10.0)
     assert "vanilla is worse than the baseline by 0.50 ± 0.05" in "\n".join(verdicts(worse))
-    assert "diverged in 1 of 3 runs" in verdicts(sweep().assign(diverged=1))[0]
+    assert "failed in 1 of 3 runs: no comparison" in verdicts(sweep().assign(failed=1))[0]
     assert "uncertainty unknown" in verdicts(sweep().assign(gain_se=math.nan))[0]
     assert "noise between seeds unknown" in verdicts(sweep().assign(seed_noise_known=False))[0]
 
@@ -164,3 +187,4 @@ def test_wording() -> None:
     assert difference(-1.9312, 0.0042) == "−1.931 ± 0.004"
     assert difference(-1.9312, math.nan) == "−1.93 ± –"
     assert difference(math.nan, math.nan) == "–"
+    assert difference(-1e30, 2e6) == "−1.00e+30 ± 2.00e+06"

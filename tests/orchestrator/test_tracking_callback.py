@@ -1,7 +1,6 @@
-"""The callback: in a real Tune run, pickled as Tune pickles it, and when everything goes wrong."""
+"""The callback: in a real Tune run, in one that is resumed, and when everything goes wrong."""
 
 import logging
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,20 +8,23 @@ from typing import Any
 
 import pytest
 import ray
-from ray import cloudpickle, tune
+from ray import tune
+from ray.tune.experiment import Trial
 
 from orchestrator.tracking import MlflowTracker, sqlite_uri
 from orchestrator.tracking_callback import TrackingCallback
-from tests.orchestrator.tracking_fixtures import Reader, plan
+from tests.orchestrator.tracking_fixtures import Open, Reader, plan
 
 EPOCHS = 3
 
 
 class Trivial(tune.Trainable):
-    """Reports as the real trainable does; seed 2 diverges, seed 3 fails, seed 4 fails once."""
+    """Reports as the real one; seed 2 diverges, seed 3 fails, seed 4 fails once, seed 5 cannot start."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self.seed, self.epoch, self.failed = config["seed"], 0, False
+        self.seed, self.epoch = config["seed"], 0
+        if self.seed == 5:
+            raise RuntimeError("no start")
 
     def step(self) -> dict[str, Any]:
         self.epoch += 1
@@ -47,31 +49,38 @@ class Trivial(tune.Trainable):
         self.epoch, self.restored = int((Path(checkpoint_dir) / "epoch").read_text()), True
 
 
-@pytest.fixture
-def small_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+@pytest.fixture(scope="module")
+def small_ray() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+def tune_run(tracker: MlflowTracker, folder: Path, seeds: list[int], *, resume: bool = False) -> list[Trial]:
+    """As the runner does it: what Tune goes on with has a tracker and a callback of its own."""
+    again = tune.ResumeConfig.ResumeType.RESUME
+    analysis = tune.run(
+        Trivial,
+        name="run",
+        storage_path=str(folder / "storage"),
+        config=plan().config() | {"seed": tune.grid_search(seeds)},
+        callbacks=[TrackingCallback(tracker)],
+        max_failures=1,
+        raise_on_failed_trial=False,
+        verbose=0,
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+        resume_config=tune.ResumeConfig(errored=again) if resume else None,  # type: ignore[arg-type]
+    )
+    return list(analysis.trials or ())
 
 
 def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     tracker = MlflowTracker(sqlite_uri(tmp_path), "s")
     assert tracker.start_sweep() is None
-    tuner = tune.Tuner(
-        Trivial,
-        param_space=plan().config() | {"seed": tune.grid_search([1, 2, 3, 4])},
-        run_config=tune.RunConfig(
-            name="run",
-            storage_path=str(tmp_path / "storage"),
-            callbacks=[TrackingCallback(tracker)],
-            failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-            verbose=0,
-        ),
-    )
-    results = tuner.fit()
+    trials = tune_run(tracker, tmp_path, [1, 2, 3, 4, 5])
     tracker.finish_sweep(status="FINISHED")
     delivery = tracker.close(30)
     assert delivery.complete, str(delivery)
@@ -79,12 +88,13 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     reader = Reader(sqlite_uri(tmp_path))
     by_seed = {run.data.params["seed"]: trial_id for trial_id, run in reader.trials().items()}
     runs = {seed: reader.trials()[trial_id] for seed, trial_id in by_seed.items()}
-    assert set(by_seed.values()) == {result.metrics["trial_id"] for result in results}
+    assert set(by_seed.values()) == {trial.trial_id for trial in trials}
     assert {seed: run.info.status for seed, run in runs.items()} == {
         "1": "FINISHED",
         "2": "FAILED",
         "3": "FAILED",
         "4": "FINISHED",
+        "5": "FAILED",
     }
     assert reader.history(by_seed["1"], "nll") == [(1, 11.0), (2, 12.0), (3, 13.0)]
     assert reader.history(by_seed["1"], "test/nll") == [(3, 1.5)]
@@ -95,16 +105,32 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     assert reader.history(by_seed["3"], "nll") == [(1, 31.0)]
     assert reader.history(by_seed["4"], "nll") == [(1, 41.0), (2, 42.0), (3, 43.0)]
 
-    later = MlflowTracker(sqlite_uri(tmp_path), "s")  # a session that finds nothing left to do
-    later.start_sweep()
-    restored = tune.Tuner.restore(str(tmp_path / "storage" / "run"), trainable=Trivial)
-    (callback,) = restored._local_tuner.get_run_config().callbacks
-    assert callback.tracker is later
-    restored.fit()
-    later.finish_sweep(status="FINISHED")
-    assert later.close(30).complete
-    assert reader.history(by_seed["4"], "nll") == [(1, 41.0), (2, 42.0), (3, 43.0)]
-    assert "RUNNING" not in {run.info.status for run in reader.runs()}
+    assert runs["5"].data.metrics == {}
+
+
+def test_a_resume_delivers_what_was_left(small_ray: None, tmp_path: Path) -> None:
+    (tmp_path / "later").write_text("")  # where the database's folder is to be
+    uri = f"sqlite:///{tmp_path}/later/mlflow.db"
+    first = MlflowTracker(uri, "s")
+    assert first.start_sweep() is not None
+    tune_run(first, tmp_path, [1, 3])
+    assert first.close(30).points_logged == 0
+    (tmp_path / "later").unlink()
+
+    second = MlflowTracker(uri, "s")
+    assert second.start_sweep() is None
+    trials = tune_run(second, tmp_path, [1, 3], resume=True)
+    second.finish_sweep(status="FINISHED")
+    delivery = second.close(30)
+    assert delivery.complete, str(delivery)
+
+    reader = Reader(uri)
+    by_seed = {trial.config["seed"]: trial.trial_id for trial in trials}
+    assert reader.trials().keys() == set(by_seed.values())
+    assert reader.history(by_seed[1], "nll") == [(1, 11.0), (2, 12.0), (3, 13.0)]
+    assert reader.history(by_seed[3], "nll") == [(1, 31.0)]
+    statuses = {trial_id: run.info.status for trial_id, run in reader.trials().items()}
+    assert statuses == {by_seed[1]: "FINISHED", by_seed[3]: "FAILED"}
 
 
 def call(callback: TrackingCallback, config: dict[str, Any], result: dict[str, Any]) -> None:
@@ -127,17 +153,13 @@ def test_nothing_is_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert callback.get_state() is not None
     assert tracker.close(0).points_lost == 1
     hooks = [record.message for record in caplog.records if record.levelno == logging.ERROR]
-    assert "tracking failed in on_trial_result; the sweep goes on" in hooks
+    assert "TrackingCallback.on_trial_result failed; the sweep goes on" in hooks
 
 
-@pytest.mark.parametrize("pickler", [pickle, cloudpickle])
-def test_a_pickle_of_a_callback_in_use(pickler: Any, tmp_path: Path) -> None:
-    tracker = MlflowTracker(sqlite_uri(tmp_path), "s")
-    callback = TrackingCallback(tracker)
-    call(callback, plan().config(), {"metrics": {"nll": 1.0}, "epoch": 1})
-    state = pickler.dumps(callback.get_state())
-    copy = pickler.loads(pickler.dumps(callback))
-    assert copy.tracker is tracker
-    copy.set_state(pickler.loads(state))
-    assert tracker.close(30).points_logged == 1
-    assert Reader(sqlite_uri(tmp_path)).history("t0", "nll") == [(1, 1.0)]
+def test_a_trial_that_fails_before_it_starts(opened: Open, reader: Reader) -> None:
+    tracker = opened()
+    trial = SimpleNamespace(trial_id="t0", config=plan().config())
+    TrackingCallback(tracker).on_trial_error(0, [], trial)  # type: ignore[arg-type]
+    assert tracker.close(30).complete
+    assert reader.trials()["t0"].info.status == "FAILED"
+    assert reader.trials()["t0"].data.params["cycles"] == "4"

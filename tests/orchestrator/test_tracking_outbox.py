@@ -164,6 +164,33 @@ def test_a_letter_that_fails_as_the_store_comes_back_is_kept() -> None:
     assert outbox.close(0) == Delivery(3, 0, 0, None)
 
 
+def test_failures_of_several_runs_are_not_added_up() -> None:
+    store = Log()
+    store.gate.clear()
+    store.failures += [OSError("try again")] * 5
+    outbox = Outbox(lambda: store, "here")
+    for run in "abcde":
+        outbox.post(run, Mailbox(points=points(1)))
+    store.gate.set()
+    assert outbox.wait_empty(10)
+    assert outbox.close(0) == Delivery(5, 0, 0, None)
+    assert {letter.run for letter in store.letters} == set("abcde")
+
+
+def test_a_letter_that_always_fails_is_dropped_while_others_are_delivered() -> None:
+    store = Log()
+    store.poison = "bad"
+    outbox = Outbox(lambda: store, "here")
+    outbox.post("a", Mailbox(tags={"bad": "1"}))
+    for step in range(1000):
+        outbox.post("b", Mailbox(points=points(1, step)))
+        if "a" not in outbox.waiting():
+            break
+        time.sleep(0.01)
+    assert outbox.close(10) == Delivery(step + 1, 0, 1, "internal error")
+    assert step < 900, "not only at the end"
+
+
 def test_a_refused_letter_is_lost_alone() -> None:
     store = Log()
     store.failures.append(Refused("no such run"))

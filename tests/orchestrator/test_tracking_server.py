@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.tracking import MlflowTracker, sqlite_uri, sweep_link, ui_address, ui_command, view_link
 from orchestrator.tracking_view import view, view_tag
-from tests.orchestrator.tracking_fixtures import Reader, free_port, plan, running
+from tests.orchestrator.tracking_fixtures import Reader, delivered, free_port, plan, running
 
 
 @pytest.fixture(autouse=True)
@@ -59,19 +59,19 @@ def test_a_server_that_is_killed_and_one_that_hangs(tmp_path: Path) -> None:
         assert tracker.start_sweep(params={"a": "b"}, spec_path=tmp_path / "sweep.yaml") is None
         tracker.start_trial("t0", plan())
         longest_call(epochs(0, 50))
-        assert tracker.flush(60)
+        assert delivered(tracker, 60)
         longest_call(epochs(50, 60))  # some of it in flight at the end
     assert longest_call([*epochs(60, 100), lambda: tracker.start_trial("t1", plan())]) < 0.2
-    assert not tracker.flush(2), "nobody is there"
+    assert not delivered(tracker, 2), "nobody is there"
     with running(*server_arguments(tmp_path), folder=tmp_path, port=port) as server:
-        assert tracker.flush(60)
+        assert delivered(tracker, 60)
         reader = Reader(uri)
         everything = [(epoch, epoch + 0.5) for epoch in range(100)]
         assert reader.history("t0", "nll") == everything
 
         os.killpg(server.pid, signal.SIGSTOP)
         assert longest_call(epochs(100, 110)) < 0.2
-        assert not tracker.flush(7), "the request in flight has run into its timeout"
+        assert not delivered(tracker, 7), "the request in flight has run into its timeout"
         os.killpg(server.pid, signal.SIGCONT)
         tracker.end_trial("t0", "FINISHED")
         tracker.finish_sweep(status="FINISHED", artifacts=[tmp_path / "sweep.yaml"])

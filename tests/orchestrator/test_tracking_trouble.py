@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.tracking import Delivery, MlflowTracker
-from tests.orchestrator.tracking_fixtures import Open, Reader, plan
+from orchestrator.tracking import Delivery
+from tests.orchestrator.tracking_fixtures import Open, Reader, delivered, plan
 
 
 def test_nothing_is_left_running(opened: Open, reader: Reader) -> None:
-    """Neither what this session ran, nor what a driver that was killed left behind."""
+    """Neither trials of this run of the command, nor those of a driver that was killed."""
     dead = opened()
     dead.start_sweep()
     dead.start_trial("t0", plan())
-    assert dead.flush(30)
+    assert delivered(dead, 30)
     tracker = opened()
     tracker.start_sweep()
     tracker.start_trial("t1", plan())
@@ -77,7 +77,7 @@ def test_a_database_that_can_be_opened_later(opened: Open, tmp_path: Path) -> No
     tracker.start_trial("t0", plan())
     tracker.log_metrics("t0", {"nll": 1.0}, 1)
     (tmp_path / "later").unlink()
-    assert tracker.flush(30)
+    assert delivered(tracker, 30)
     assert tracker.close(30) == Delivery(1, 0, 0, None)
     assert Reader(uri).history("t0", "nll") == [(1, 1.0)]
 
@@ -93,7 +93,7 @@ def test_a_locked_database_holds_nobody_up(opened: Open, reader: Reader, folder:
             tracker.log_metrics("t0", {"nll": float(epoch)}, epoch)
         tracker.end_trial("t0", "FINISHED")
         assert time.monotonic() - start < 0.5
-        assert not tracker.flush(0.5)
+        assert not delivered(tracker, 0.5)
         other.rollback()
     assert tracker.close(30) == Delivery(100, 0, 0, None)
     assert reader.history("t0", "nll") == [(epoch, float(epoch)) for epoch in range(100)]
@@ -117,7 +117,7 @@ def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folde
     first.start_sweep()
     first.start_trial("t0", plan())
     first.log_metrics("t0", {"nll": 1.0}, 1)
-    first.flush(30)
+    delivered(first, 30)
     with closing(sqlite3.connect(folder / "mlflow.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         first.log_metrics("t0", {"nll": 2.0}, 2)
@@ -137,21 +137,6 @@ def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folde
     assert reader.history("t1", "nll") == [(1, 1.0)]
     assert reader.trials()["t1"].info.status == "FINISHED"
     assert reader.trials()["t1"].data.params["cycles"] == "9"
-
-
-def test_a_pickle_stands_for_the_sweep(opened: Open, folder: Path) -> None:
-    tracker = opened()
-    tracker.start_sweep()
-    assert pickle.loads(pickle.dumps(tracker)) is tracker
-    later = opened()
-    assert pickle.loads(pickle.dumps(tracker)) is later
-    later.close(30)
-    anew = pickle.loads(pickle.dumps(tracker))
-    assert anew is not tracker
-    assert (anew.tracking_uri, anew.sweep) == (tracker.tracking_uri, "s")
-    secret = MlflowTracker("http://user:word@127.0.0.1:1", "s")
-    assert b"word" not in pickle.dumps(secret)
-    assert secret.link is None
 
 
 def test_importing_starts_nothing() -> None:

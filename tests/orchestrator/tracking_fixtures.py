@@ -26,6 +26,11 @@ def plan(cycles: int = 4, ramp_share: float = 0.5, seed: int = 1) -> TrialPlan:
     return TrialPlan("cyclical", "trial", knobs, seed, ("cycles", "ramp_share"))
 
 
+def delivered(tracker: MlflowTracker, timeout: float) -> bool:
+    """Waits until everything so far is delivered or refused; whether it is."""
+    return tracker._outbox.wait_empty(timeout)
+
+
 class Reader:
     """A sweep as MLflow holds it."""
 

@@ -98,7 +98,7 @@ def test_a_diverging_configuration_ends_as_a_result(varied: Corpus, knobs: dict[
         results.append(trainable.train())
     last = results[-1]
     assert last["failure"] == "diverged"
-    assert last["reason"].startswith(f"loss not finite in epoch {last['epoch']}: ")
+    assert last["reason"].startswith(f"loss not finite or beyond hope in epoch {last['epoch']}: ")
     assert (last["metrics"], last["epoch"]) == ({}, len(results))
     assert "final" not in last
     assert trainable.reset(config())  # and the actor is good for another

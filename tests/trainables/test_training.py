@@ -256,7 +256,7 @@ def test_gradients_are_fresh_and_clipped_over_all_parameters(small: MakeVariant,
 @pytest.mark.parametrize("knobs", [{"learning_rate": 1e6}, {"optimizer": "sgd", "learning_rate": 1e30}])
 def test_an_absurd_learning_rate_diverges(small: MakeVariant, varied: Corpus, knobs: dict[str, Any]) -> None:
     training = Training(small("vanilla", **knobs), varied, epochs=3, seed=5)
-    with pytest.raises(DivergedError, match="loss not finite in epoch 1: training NLL"):
+    with pytest.raises(DivergedError, match="in epoch 1: training NLL"):
         training.run_epoch()
 
 
