@@ -98,7 +98,7 @@ def test_a_diverging_training_ends_with_1(capsys: pytest.CaptureFixture[str]) ->
         (["--device", "tpu9"], "--device must be one that torch can use here, got 'tpu9'"),
         (["--threads", "0"], "--threads must be >= 1, got 0"),
         (["--iw-samples", "0"], "--iw-samples must be >= 1, got 0"),
-        (["--json", "absent/run.json"], "--json must be a file that can be written, got 'No such file or directory': absent/run.json"),
+        (["--json", "absent/run.json"], "--json must be a file that can be written"),
     ],
 )
 def test_bad_input_ends_with_2_and_a_line_or_two(
