@@ -34,7 +34,7 @@ variants:
   vanilla:
   cyclical:
   annealed:
-    knobs: {learning_rate: 1.0e+30}
+    knobs: {schedule: constant, beta: 1.0e+300}
 trials: 2
 epochs: 2
 baseline_seeds: 2
