@@ -239,7 +239,7 @@ def describe(plan: TrialPlan) -> str:
     """A trial in few words: variant, decoder where it is not the usual one, searched knobs, seed."""
     decoder = plan.build().decoder.label
     parts = [plan.variant]
-    if plan.kind == "baseline" or plan.variant == "language_model":
+    if plan.kind == "baseline":
         parts.append(decoder)
     if plan.label:
         parts.append(plan.label)

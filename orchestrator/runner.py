@@ -84,6 +84,7 @@ def _run(
     if guard.problem is not None:
         console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
     if not spec.folder.is_dir():
+        tracker.finish_sweep(status="KILLED")
         return FAILED
     return _finish(console, spec, corpus, tracker, results, complete=searcher.finished)
 
@@ -241,14 +242,10 @@ def _next_steps(console: Console, spec: SweepSpec, tracker: MlflowTracker, paths
     console.print()
     for path in paths:
         if path.suffix in (".png", ".html", ".csv"):
-            console.print(f"  {_relative(path)}", highlight=False, soft_wrap=True)
+            console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
     command = ui_command(spec.tracking_uri, program("mlflow"))
     if command:
         console.print(f"next: {command}", highlight=False, soft_wrap=True, markup=False)
     for what, link in (("compare", tracker.comparison_link), ("runs", tracker.link)):
         if link:
             console.print(f"  {what}: {link}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(path)
