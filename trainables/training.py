@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +120,7 @@ class Training:
         self.best_epoch = 0
         self.best_loss = math.inf
         self.best_weights = copy.deepcopy(self.model.state_dict())
+        self.after_update: Callable[[], None] | None = None
 
     @property
     def finished(self) -> bool:
@@ -238,6 +240,8 @@ class Training:
             loss = self.rule.update(self, batch)
             nll += loss.nll
             kl += loss.kl
+            if self.after_update is not None:
+                self.after_update()
         sentences = len(self.corpus.train)
         return float(nll) / sentences, float(kl) / sentences
 
