@@ -89,14 +89,13 @@ def mean_space(
     z_P = (grid or Grid()).points()
     model_N, encoder_N, kl_N, nll_N = (np.empty(len(split)) for _ in range(4))
     for batch in evaluation_batches(split, EVALUATION_BATCH):
-        tokens_BT = batch.tokens_BT.to(device)
-        posterior = model.posterior(tokens_BT)
-        if posterior.mean_BZ.shape[1] != 1:
-            raise ValueError(f"latent_size must be 1, got {posterior.mean_BZ.shape[1]}")
-        columns = [-model.reconstruction_nll(tokens_BT, torch.full_like(posterior.mean_BZ, z)).double() for z in z_P.tolist()]
+        batch = batch.to(device)
+        posterior = model.posterior(batch)
+        mean_BZ = posterior.mode().z_BZ
+        columns = [-model.reconstruction_nll(batch, torch.full_like(mean_BZ, z)).double() for z in z_P.tolist()]
         log_joint_BP = torch.stack(columns, 1).cpu() - 0.5 * z_P.square()
         model_N[batch.indices_B] = log_joint_BP.softmax(1) @ z_P
         nll_N[batch.indices_B] = 0.5*math.log(2*math.pi) - math.log(float(z_P[1]-z_P[0])) - log_joint_BP.logsumexp(1)
-        encoder_N[batch.indices_B] = posterior.mean_BZ[:, 0].cpu()
+        encoder_N[batch.indices_B] = mean_BZ[:, 0].cpu()
         kl_N[batch.indices_B] = posterior.kl().sum(1).cpu()
     return MeanSpace(update, model_N, encoder_N, float(kl_N.mean()), float(nll_N.mean()))
