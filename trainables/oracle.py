@@ -25,7 +25,7 @@ from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
 COMPONENTS = ((-2.0, -2.0), (-2.0, 2.0), (2.0, -2.0), (2.0, 2.0))
 """Means of the mixture's components; all have unit variance and the same weight."""
 
-_ORACLE, _SPLITS = 3, ("train", "valid", "test")
+_ORACLE = 3  # the stream of its weights; 0 to 2 are the splits'
 _CHUNK = 1000
 
 
@@ -76,12 +76,12 @@ class LSTMOracle(nn.Module):
         self.lstm = nn.LSTM(hidden + latent, hidden, batch_first=True)
         self.output = nn.Linear(hidden, config.words, bias=False)
         self.direct = nn.Linear(latent, config.words, bias=False)
-        ranges = {self.output.weight: config.output_range, self.direct.weight: config.latent_range}
-        for parameter in self.parameters():  # numpy's draws, which no release of torch changes
-            limit = ranges.get(parameter, config.weight_range)
+        ranges = {"output.weight": config.output_range, "direct.weight": config.latent_range}
+        for name, parameter in self.named_parameters():  # numpy's draws stay the same from release to release
+            limit = ranges.get(name, config.weight_range)
             weights = rng.uniform(-limit, limit, size=tuple(parameter.shape))
             parameter.data = torch.from_numpy(weights.astype(np.float32))
-            parameter.requires_grad_(False)
+        self.requires_grad_(False)
 
     def log_likelihood(self, words_NL: Tensor, z_NZ: Tensor) -> Tensor:
         """log p(x|z) of each sentence with its z, as nats_N; float32 but for the sum over words."""
@@ -155,6 +155,6 @@ def _draw(model: LSTMOracle, count: int, rng: np.random.Generator) -> Split:
     component_N = rng.integers(len(COMPONENTS), size=count)
     means_NZ: NDArray[np.float64] = np.asarray(COMPONENTS)[component_N]
     z_NZ = torch.from_numpy((means_NZ + rng.standard_normal(means_NZ.shape)).astype(np.float32))
-    words_NL = torch.cat([model.sample(chunk, rng) for chunk in z_NZ.split(_CHUNK)])
+    words_NL = torch.cat([model.sample(chunk, rng) for chunk in torch.split(z_NZ, _CHUNK)])
     ids_NL: list[list[int]] = (words_NL + len(SPECIAL_WORDS)).tolist()
     return Split.from_ids(ids_NL, component_N.tolist())

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import numpy as np
 from trainables.evaluation import standard_error
 from trainables.oracle import COMPONENTS, LSTMOracle, words_of
 from trainables.splits import Int64Array, Split
@@ -43,7 +43,7 @@ class Floor:
 
 
 def entropy_floor(
-    oracle: LSTMOracle, split: Split, *, sentences: int = 200, tolerance: float = 1e-3
+    oracle: LSTMOracle, split: Split, *, sentences: int = 200, tolerance: float = 1e-2
 ) -> Floor:
     """What no model can be below on average, measured on the first sentences of a split.
 
@@ -53,7 +53,8 @@ def entropy_floor(
     Args:
         oracle: the one that the split was drawn from.
         sentences: the most to take.
-        tolerance: nats that halving the step may move a sentence.
+        tolerance: nats by which the last halving of the step may move a sentence; what error is left is
+            far smaller (at 1e-2 measured on 25 sentences: at most 0.002, on average 1e-4).
 
     Raises:
         NotConvergedError: a sentence still moves at a step of 1/128.
@@ -64,10 +65,10 @@ def entropy_floor(
 
 
 @torch.no_grad()
-def log_marginal(oracle: LSTMOracle, words_L: Int64Array, tolerance: float = 1e-3) -> float:
+def log_marginal(oracle: LSTMOracle, words_L: Int64Array, tolerance: float = 1e-2) -> float:
     """log p(x) of one sentence in nats. The step is halved until the value stands still.
 
-    A finer grid keeps the points around which a coarser one has a point within 25 nats of its best.
+    A finer grid keeps the points around which a coarser one has a point within 18 nats of its best.
 
     Raises:
         NotConvergedError: it still moves by more than `tolerance` at a step of 1/128.
@@ -88,7 +89,7 @@ def log_marginal(oracle: LSTMOracle, words_L: Int64Array, tolerance: float = 1e-
                 f"halving the step moves log p(x) by less than {tolerance} nats, got {moved:.2g} at 1/128"
             )
         counts_PZ = places_PZ[log_joint_P > log_joint_P.max() - _NEGLIGIBLE]
-        places_PZ = (2 * counts_PZ[:, None] + _CHILDREN).flatten(0, 1).unique(dim=0)
+        places_PZ = torch.unique((2 * counts_PZ[:, None] + _CHILDREN).flatten(0, 1), dim=0)
         step, previous = step / 2, value
 
 
@@ -99,5 +100,5 @@ def _log_prior(z_PZ: Tensor) -> Tensor:
 
 
 def _log_likelihood(oracle: LSTMOracle, words_1L: Tensor, z_PZ: Tensor) -> Tensor:
-    chunks = z_PZ.float().split(_POINTS)
+    chunks = torch.split(z_PZ.float(), _POINTS)
     return torch.cat([oracle.log_likelihood(words_1L.expand(len(z_CZ), -1), z_CZ) for z_CZ in chunks])

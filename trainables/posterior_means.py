@@ -1,8 +1,8 @@
-"""The posterior mean space of He et al. (2019): where a training has model and inference network.
+"""The posterior mean space of He et al. (2019): where training has the model, and where the encoder.
 
 For a scalar z each sentence is a point (μ_θ(x), μ_φ(x)): the mean of the model's own posterior p(z|x), by
-quadrature, and the encoder's mean. Where the points lie on a horizontal line the inference network says the
-same of every sentence, on a vertical one the model ignores z; on the diagonal they agree.
+quadrature, and the encoder's mean. On the diagonal the two agree. On the line μ_φ = 0 the encoder says the
+same of every sentence, whatever the model knows: inference lags. At the origin both have collapsed.
 
 Shape suffixes: N sentences, B of a batch, Z = 1 latent unit, P points of the grid.
 """
@@ -10,7 +10,6 @@ Shape suffixes: N sentences, B of a batch, Z = 1 latent unit, P points of the gr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,24 +17,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.batches import evaluation_batches
+from trainables.batches import Batch, evaluation_batches
+from trainables.conditions import Unconditional
 from trainables.evaluation import EVALUATION_BATCH
 from trainables.model import TextVAE
+from trainables.parts import KnobError, require
+from trainables.posteriors import LOG_2PI
 from trainables.splits import Split
 from trainables.training import Training
+from trainables.variant import Variant
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Points from −limit to limit for an integral over p(z) = N(0, 1)."""
+    """Points of the rectangle rule for ∫ p(z) … dz with p(z) = N(0, 1): from −limit to limit.
+
+    Example:
+        >>> Grid(limit=1.0, step=0.5).points.tolist()
+        [-1.0, -0.5, 0.0, 0.5, 1.0]
+    """
 
     limit: float = 6.0
     step: float = 0.1
 
+    @property
     def points(self) -> Tensor:
-        """z_P in float64."""
+        """z_P in float64, 0 in the middle."""
         half = round(self.limit / self.step)
         return torch.arange(-half, half + 1, dtype=torch.float64) * self.step
 
@@ -45,10 +54,13 @@ class MeanSpace:
     """N sentences after so many updates of a training.
 
     Attributes:
+        update: updates done.
         model_N: μ_θ(x), the mean of p(z|x).
         encoder_N: μ_φ(x), the mean of q(z|x).
         kl: mean KL(q(z|x) ‖ p(z)), nats per sentence.
         nll: mean −log p(x) of the model by the same quadrature, nats per sentence.
+        quadrature_error: the most that a μ_θ moves when every other point of the grid is left out; far above
+            the error of the grid itself.
     """
 
     update: int
@@ -56,6 +68,7 @@ class MeanSpace:
     encoder_N: FloatArray
     kl: float
     nll: float
+    quadrature_error: float
 
     @property
     def model_spread(self) -> float:
@@ -70,32 +83,92 @@ class MeanSpace:
     @property
     def correlation(self) -> float:
         """Pearson's, of μ_θ and μ_φ; NaN where either is the same for all sentences."""
-        spreads = self.model_spread * self.encoder_spread
-        if spreads == 0.0:
+        if self.model_spread * self.encoder_spread == 0.0:
             return math.nan
-        return float(np.mean((self.model_N - self.model_N.mean()) * (self.encoder_N - self.encoder_N.mean())) / spreads)
+        return float(np.corrcoef(self.model_N, self.encoder_N)[0, 1])
+
+    @property
+    def distance(self) -> float:
+        """Root mean square of μ_φ − μ_θ: how far the sentences are from the diagonal."""
+        return float(np.sqrt(np.mean((self.encoder_N - self.model_N) ** 2)))
 
 
 @torch.no_grad()
 def mean_space(
     model: TextVAE, split: Split, device: torch.device, *, update: int = 0, grid: Grid | None = None
 ) -> MeanSpace:
-    """Both means of every sentence, in evaluation mode; draws no random number.
-
-    Raises:
-        ValueError: the model's z is not a scalar.
-    """
+    """Both means of every sentence. Draws no random number; leaves the model in evaluation mode."""
     model.eval()
-    z_P = (grid or Grid()).points()
-    model_N, encoder_N, kl_N, nll_N = (np.empty(len(split)) for _ in range(4))
+    grid = grid or Grid()
+    model_N, coarse_N, encoder_N, kl_N, nll_N = (np.empty(len(split)) for _ in range(5))
     for batch in evaluation_batches(split, EVALUATION_BATCH):
         batch = batch.to(device)
         posterior = model.posterior(batch)
-        mean_BZ = posterior.mode().z_BZ
-        columns = [-model.reconstruction_nll(batch, torch.full_like(mean_BZ, z)).double() for z in z_P.tolist()]
-        log_joint_BP = torch.stack(columns, 1).cpu() - 0.5 * z_P.square()
-        model_N[batch.indices_B] = log_joint_BP.softmax(1) @ z_P
-        nll_N[batch.indices_B] = 0.5*math.log(2*math.pi) - math.log(float(z_P[1]-z_P[0])) - log_joint_BP.logsumexp(1)
-        encoder_N[batch.indices_B] = mean_BZ[:, 0].cpu()
-        kl_N[batch.indices_B] = posterior.kl().sum(1).cpu()
-    return MeanSpace(update, model_N, encoder_N, float(kl_N.mean()), float(nll_N.mean()))
+        log_joint_BP = _log_joint(model, batch, grid)
+        of = batch.indices_B
+        model_N[of] = posterior_mean(log_joint_BP, grid.points)
+        coarse_N[of] = posterior_mean(log_joint_BP[:, ::2], grid.points[::2])
+        nll_N[of] = -log_joint_BP.logsumexp(1) - math.log(grid.step)
+        encoder_N[of] = posterior.mode().z_BZ[:, 0].cpu()
+        kl_N[of] = posterior.kl().sum(1).cpu()
+    error = float(np.abs(model_N - coarse_N).max())
+    return MeanSpace(update, model_N, encoder_N, float(kl_N.mean()), float(nll_N.mean()), error)
+
+
+def posterior_mean(log_joint_BP: Tensor, z_P: Tensor) -> Tensor:
+    """Σ_p z_p · softmax_p(log p(x, z_p)) for each sentence, in float64; the step cancels."""
+    return log_joint_BP.softmax(1) @ z_P
+
+
+def _log_joint(model: TextVAE, batch: Batch, grid: Grid) -> Tensor:
+    """log p(x|z) + log p(z) on the CPU in float64, a point at a time: memory is that of a batch."""
+    like_BZ = batch.tokens_BT.new_ones((len(batch.tokens_BT), 1), dtype=torch.float32)
+    columns = [-model.reconstruction_nll(batch, z * like_BZ) for z in grid.points.tolist()]
+    return torch.stack(columns, 1).double().cpu() - 0.5 * (grid.points.square() + LOG_2PI)
+
+
+class MeanSpaceRecorder:
+    """Looks at a training's posterior mean space at the start, after every `every`-th update, and at the end.
+
+    It changes nothing: a training that is looked at goes on as it would have.
+
+    Args:
+        training: of a variant that passes `check_scalar`.
+        split: the sentences to follow.
+        every: updates between looks.
+
+    Raises:
+        KnobError: the variant's latent variable has no posterior mean space.
+        ValueError: `every` is less than 1.
+    """
+
+    def __init__(self, training: Training, split: Split, *, every: int, grid: Grid | None = None) -> None:
+        check_scalar(training.variant)
+        if every < 1:
+            raise ValueError(f"every must be >= 1, got {every}")
+        self.training, self.split, self.every, self.grid = training, split, every, grid
+        self.last = training.epochs * training.steps_per_epoch
+
+    def look(self) -> MeanSpace | None:
+        """The space now, if it is time to look; to be called before the first update and after each one."""
+        training, update = self.training, self.training.cost.optimizer_steps
+        if update % self.every and update != self.last:
+            return None
+        was_training = training.model.training
+        space = mean_space(training.model, self.split, training.device, update=update, grid=self.grid)
+        training.model.train(was_training)
+        return space
+
+
+def check_scalar(variant: Variant) -> None:
+    """Whether z is one Gaussian number with the prior N(0, 1).
+
+    Raises:
+        KnobError: the rule and what the variant has instead.
+    """
+    latent = variant.latent
+    if not latent.gaussian:
+        raise KnobError(f"{variant.name}: latent must be Gaussian, got {latent.part_name!r}")
+    if not isinstance(variant.condition, Unconditional):
+        raise KnobError(f"{variant.name}: condition must be none, got {variant.condition.part_name!r}")
+    require(variant.sizes.latent_size == 1, "latent_size", "1", variant.sizes.latent_size)
