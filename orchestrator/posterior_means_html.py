@@ -12,10 +12,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from orchestrator.figure_view import GRID, INK
-from orchestrator.posterior_means_view import COLOURS, LAG_COLOUR, X_TITLE, Y_TITLE, View, figures
+from orchestrator.posterior_means_view import COLOURS, LAG_COLOUR, View, figures
 from trainables.posterior_means import FloatArray, MeanSpace
 
 BoolArray = npt.NDArray[np.bool_]
+_X_TITLE = "μ<sub>θ</sub>(x), the mean of the model's posterior"
+_Y_TITLE = "μ<sub>φ</sub>(x), the mean of the encoder"
 _MILLISECONDS = 400
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -58,14 +60,17 @@ def page_figure(view: View, title: str) -> go.Figure:
         for update in updates
     ]  # fmt: skip
     figure.update_layout(
-        title={"text": html.escape(title), "x": 0.01, "xanchor": "left"}, template="plotly_white",
-        font={"color": INK}, margin={"l": 70, "r": 20, "t": 100, "b": 30}, hovermode="closest",
+        title={"text": html.escape(title), "x": 0.01, "xanchor": "left", "y": 0.98, "yanchor": "top"},
+        template="plotly_white",
+        font={"color": INK}, margin={"l": 70, "r": 20, "t": 140, "b": 30}, hovermode="closest",
         annotations=_headings(figure, view, updates[-1]), sliders=[_slider(figure)], updatemenus=[_button()],
-        legend={"itemsizing": "constant", "tracegroupgap": 2},
+        legend={"itemsizing": "constant", "orientation": "h", "x": 0, "yref": "container", "y": 0.94,
+                "yanchor": "top"},
     )  # fmt: skip
     axis = {"range": [-view.limit, view.limit], "gridcolor": GRID, "zeroline": False, "constrain": "domain"}
-    figure.update_xaxes(**axis, title_text=X_TITLE)
-    figure.update_yaxes(**axis, title_text=Y_TITLE)
+    figure.update_xaxes(**axis, title_text=_X_TITLE)
+    figure.update_yaxes(**axis)
+    figure.update_yaxes(title_text=_Y_TITLE, row=1, col=1)
     for column in range(1, count + 1):
         figure.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
     return figure
@@ -75,7 +80,7 @@ def _lines(figure: go.Figure, limit: float, column: int) -> None:
     """The diagonal, and μ_φ = 0."""
     for name, height, line in (
         ("encoder and model agree", limit, {"color": INK, "dash": "dash", "width": 1}),
-        ("encoder says the same of every sentence", 0.0, {"color": LAG_COLOUR, "width": 1.5}),
+        ("μ<sub>φ</sub> = 0: the encoder has collapsed", 0.0, {"color": LAG_COLOUR, "width": 1.5}),
     ):
         figure.add_trace(
             go.Scatter(x=[-limit, limit], y=[-height, height], mode="lines", line=line, name=name,
@@ -92,7 +97,7 @@ def _dots(figure: go.Figure, view: View, space: MeanSpace, column: int) -> None:
                        mode="markers", marker={"color": colour, "size": 6, "opacity": 0.6},
                        name=f"z around {name}", legendgroup=name, showlegend=column == 1,
                        text=[f"sentence {i}" for i in np.flatnonzero(where_N)],
-                       hovertemplate="%{text}: μ_θ %{x}, μ_φ %{y}<extra></extra>"),
+                       hovertemplate=_indexed("%{text}: μ_θ %{x}, μ_φ %{y}<extra></extra>")),
             row=1, col=column,
         )  # fmt: skip
 
@@ -113,8 +118,12 @@ def _components(view: View) -> list[tuple[str, BoolArray]]:
 def _headings(figure: go.Figure, view: View, update: int) -> list[dict[str, Any]]:
     """Over each panel its variant and the space in numbers."""
     return [
-        {**annotation.to_plotly_json(), "text": f"<b>{variant}</b><br>{figures(view.at(variant, update))}"}
-        for annotation, variant in zip(figure.layout.annotations, view.spaces, strict=True)
+        {
+            **place.to_plotly_json(),
+            "font": {"size": 13},
+            "text": f"<b>{variant}</b><br>{_indexed(figures(view.at(variant, update)))}",
+        }
+        for place, variant in zip(figure.layout.annotations, view.spaces, strict=True)
     ]
 
 
@@ -122,7 +131,7 @@ def _slider(figure: go.Figure) -> dict[str, Any]:
     names = [frame.name for frame in figure.frames]
     show = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     return {
-        "active": len(names) - 1, "currentvalue": {"prefix": "updates: "}, "pad": {"t": 40},
+        "active": len(names) - 1, "currentvalue": {"prefix": "updates: "}, "pad": {"t": 50},
         "x": 0.08, "len": 0.92,
         "steps": [{"label": name, "method": "animate", "args": [[name], show]} for name in names],
     }  # fmt: skip
@@ -133,8 +142,12 @@ def _button() -> dict[str, Any]:
     play = {"frame": frame, "transition": {"duration": _MILLISECONDS // 2}, "fromcurrent": False}
     return {
         "type": "buttons", "showactive": False, "x": 0.0, "xanchor": "left", "y": 0.0, "yanchor": "top",
-        "pad": {"t": 62}, "buttons": [{"label": "play", "method": "animate", "args": [None, play]}],
+        "pad": {"t": 72}, "buttons": [{"label": "play", "method": "animate", "args": [None, play]}],
     }  # fmt: skip
+
+
+def _indexed(text: str) -> str:
+    return text.replace("_θ", "<sub>θ</sub>").replace("_φ", "<sub>φ</sub>")
 
 
 def _rounded(means: FloatArray) -> list[float]:

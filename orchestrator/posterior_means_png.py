@@ -12,11 +12,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from orchestrator.figure_view import FAINT, GRID, INK
-from orchestrator.posterior_means_view import COLOURS, LAG_COLOUR, View
+from orchestrator.posterior_means_view import COLOURS, LAG_COLOUR, View, correlation
 from orchestrator.wording import number
 from trainables.posterior_means import MeanSpace
 
-_PANEL, _BESIDE, _BENEATH = 1.95, 0.7, 1.5  # inches
+_PANEL, _BESIDE, _BENEATH = 1.95, 0.7, 1.2  # inches
 
 
 def write(view: View, title: str, path: Path) -> None:
@@ -58,20 +58,26 @@ def _panel(axes: Axes, view: View, space: MeanSpace) -> None:
     axes.plot([-limit, limit], [-limit, limit], color=INK, linewidth=0.9, linestyle="--", zorder=2)
     colours = np.array(COLOURS)[view.component_N % len(COLOURS)]
     axes.scatter(space.model_N, space.encoder_N, s=7, c=colours, alpha=0.55, linewidths=0, zorder=3)
-    text = f"KL {number(space.kl)}\nr {number(space.correlation)}"
+    text = f"KL {number(space.kl)}\nr {correlation(space)}"
     axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8, color=FAINT)
 
 
 def _legend(figure: Figure, view: View) -> None:
     dots = [
         Line2D(
-            [], [], linestyle="none", marker="o", markersize=5, color=COLOURS[i % len(COLOURS)], label=name
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            markersize=5,
+            color=COLOURS[i % len(COLOURS)],
+            label=f"z around {name}",
         )
         for i, name in enumerate(view.components)
     ]
     lines = [
         Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label="encoder and model agree"),
-        Line2D([], [], color=LAG_COLOUR, linewidth=1.1, label="encoder says the same of every sentence"),
+        Line2D([], [], color=LAG_COLOUR, linewidth=1.1, label=r"$\mu_\phi=0$: the encoder has collapsed"),
     ]
     figure.legend(
         handles=[*lines, *dots], loc="outside lower left", ncols=len(lines) + len(dots), frameon=False,

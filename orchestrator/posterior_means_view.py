@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from orchestrator.wording import number
+from orchestrator.wording import ABSENT, number
 from trainables.posterior_means import MeanSpace
 from trainables.splits import Int32Array
 
-X_TITLE, Y_TITLE = "μ_θ(x), mean of the model's posterior", "μ_φ(x), mean of the encoder"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 LAG_COLOUR = "#D55E00"
 
-_COLUMNS, _UNUSED, _LAGS = 6, 0.05, 0.5
+_COLUMNS = 6
+_UNUSED, _LAGS = 0.05, 0.5  # of the model's spread; of the distance from the diagonal, in such spreads
+_CONSTANT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +85,14 @@ def figures(space: MeanSpace) -> str:
     """A space in a few numbers."""
     return (
         f"sd μ_θ {number(space.model_spread)}, sd μ_φ {number(space.encoder_spread)}, "
-        f"correlation {number(space.correlation)}, KL {number(space.kl)}"
+        f"correlation {correlation(space)}, KL {number(space.kl)}"
     )
+
+
+def correlation(space: MeanSpace) -> str:
+    """The correlation, or a dash where one of the means is all but the same for all sentences."""
+    constant = min(space.model_spread, space.encoder_spread) < _CONSTANT
+    return ABSENT if constant else number(space.correlation)
 
 
 def verdict(variant: str, space: MeanSpace) -> str:

@@ -86,7 +86,8 @@ def log_marginal(oracle: LSTMOracle, words_L: Int64Array, tolerance: float = 1e-
         if step == _FINEST:
             moved = abs(value - previous)
             raise NotConvergedError(
-                f"halving the step moves log p(x) by less than {tolerance} nats, got {moved:.2g} at 1/128"
+                f"halving the step moves log p(x) by less than {tolerance} nats, "
+                f"got {moved:.2g} at a step of 1/{1 / step:.0f}"
             )
         counts_PZ = places_PZ[log_joint_P > log_joint_P.max() - _NEGLIGIBLE]
         places_PZ = torch.unique((2 * counts_PZ[:, None] + _CHILDREN).flatten(0, 1), dim=0)

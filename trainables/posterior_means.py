@@ -168,7 +168,7 @@ def check_scalar(variant: Variant) -> None:
     """
     latent = variant.latent
     if not latent.gaussian:
-        raise KnobError(f"{variant.name}: latent must be Gaussian, got {latent.part_name!r}")
+        raise KnobError(f"{variant.name}: latent must be gaussian, got {latent.part_name!r}")
     if not isinstance(variant.condition, Unconditional):
-        raise KnobError(f"{variant.name}: condition must be none, got {variant.condition.part_name!r}")
+        raise KnobError(f"{variant.name}: condition must be 'none', got {variant.condition.part_name!r}")
     require(variant.sizes.latent_size == 1, "latent_size", "1", variant.sizes.latent_size)
