@@ -110,7 +110,8 @@ def _run(plan: Plan, out: Path) -> int:
         typer.echo(f"error: {error}", err=True)
         return FAILED
     paths = _write(view, plan, out)
-    console.print(f"\nafter {view.updates[-1]:,} updates, {len(view.component_N):,} test sentences:")
+    head = f"\nafter {view.updates[-1]:,} updates, {len(view.component_N):,} test sentences:"
+    console.print(head, markup=False, highlight=False)
     for variant in view.spaces:
         sentence = verdict(variant, view.at(variant, view.updates[-1]))
         console.print(f"• {sentence}", markup=False, highlight=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from multiprocessing.process import BaseProcess
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from orchestrator.posterior_means_plan import Plan
 from orchestrator.posterior_means_view import View, figures
@@ -60,9 +60,10 @@ def follow(plan: Plan, console: Console) -> View:
 
 
 def _progress(console: Console) -> Progress:
+    narrow = Column(no_wrap=True, overflow="ellipsis")  # gives way where the terminal is narrow
     columns = [
-        TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.completed:.0f} updates"),
-        TimeRemainingColumn(), TextColumn("[dim]{task.fields[figures]}"),
+        TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn(), TextColumn("updates"),
+        TimeRemainingColumn(), TextColumn("[dim]{task.fields[figures]}", table_column=narrow),
     ]  # fmt: skip
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
@@ -87,7 +88,6 @@ _OpenEnds = dict[Connection, tuple[str, BaseProcess]]
 def _processes(plan: Plan) -> Iterator[_OpenEnds]:
     """A process a variant, by the end of the pipe that it reports to; none outlives the block."""
     context = get_context("spawn")
-    os.environ["OMP_NUM_THREADS"] = "1"
     open_ends: _OpenEnds = {}
     # The processes inherit that Ctrl-C means nothing to them: it is this one that ends them.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
