@@ -59,7 +59,8 @@ def dilated_block(parameters: Parameters, prefix: str, x_BTH: Tensor, dilation: 
 
 @dataclass
 class Published:
-    """A model and its optimisers. `dilations` makes the decoder the convolutional one; `drops` counts."""
+    """A model and its SGD. `dilations` makes the decoder the convolutional one; `clipped` counts the gradients
+    that were, `inner_counts` has the inner steps of each aggressive update."""
 
     parameters: Parameters
     dropout: float = 0.5
@@ -141,15 +142,26 @@ class Published:
             taken += 1
             nats += loss
             words += inner_BT.shape[0] * (inner_BT.shape[1] - 1)
-            inner_BT = another()
             if number % self.window == 0:
                 if before - nats / words < 0:
                     break
                 before, nats, words = nats / words, 0.0, 0
+            inner_BT = another()
             number += 1
         self.inner_counts.append(taken)
         gradients, _ = self.gradients(tokens_BT, kl_weight)
         self.step(gradients, decoder=True)
+
+
+def equal_length_batches(sentences: Sequence[Sequence[int]], batch_size: int) -> list[Tensor]:
+    """Full batches and a remainder for each length, shortest first."""
+    lengths = sorted({len(tokens) for tokens in sentences})
+    groups = [[tokens for tokens in sentences if len(tokens) == length] for length in lengths]
+    return [
+        torch.tensor(group[start : start + batch_size])
+        for group in groups
+        for start in range(0, len(group), batch_size)
+    ]
 
 
 def kl_weights(updates: int, start: float, warm_up: float, updates_per_epoch: float) -> list[float]:
@@ -180,14 +192,14 @@ def batch_information(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor) ->
     return -entropy - log_aggregate
 
 
-def last_aggressive_epoch(information: Sequence[float]) -> int:
-    """The epoch, from 1, after which the phase ends: the first whose information is below the one before."""
-    before = 0.0
-    for epoch, value in enumerate(information, 1):
-        if value - before < 0:
-            return epoch
+def still_aggressive(information: Sequence[float]) -> bool:
+    """Whether the phase goes on after epochs with this information: it ends for good at the first that is
+    below the one before, or below 0 at the start."""
+    lasts, before = True, 0.0
+    for value in information:
+        lasts = lasts and value - before >= 0
         before = value
-    return len(information)
+    return lasts
 
 
 @dataclass
