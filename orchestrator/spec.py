@@ -27,9 +27,10 @@ from orchestrator.spec_file import SpecFile, dump, read_spec_file
 from orchestrator.spec_options import with_options
 from orchestrator.tracking_limits import without_password
 from trainables import variants as variant_modules
+from trainables.presets import Preset, load_preset
 
 if TYPE_CHECKING:
-    from orchestrator.overrides import VariantPlan
+    from orchestrator.overrides import Changes, VariantPlan
 
 SPEC_FILE = "sweep.yaml"
 EMBEDDED = "embedded"
@@ -81,6 +82,7 @@ class SweepSpec(BaseModel):
         name: of the sweep and its folder; by default the corpus and the time.
         vocabulary_size: the most words to keep; None keeps all.
         max_sentences: the most training sentences to keep; None keeps all.
+        preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
         epochs: of each trial.
@@ -104,6 +106,7 @@ class SweepSpec(BaseModel):
     name: str = Field(default=_BY_DEFAULT, validate_default=True)
     vocabulary_size: Annotated[int, Field(ge=5)] | None = 10_000
     max_sentences: Annotated[int, Field(ge=2)] | None = None
+    preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
     epochs: Count = 12
@@ -168,16 +171,34 @@ class SweepSpec(BaseModel):
 
     def _plans(self, longest: int | None = None) -> list[VariantPlan]:
         # Imported here: the parts bring torch, and what is wrong with a single field shows without it.
-        from orchestrator.overrides import Changes, plan_variants
+        from orchestrator.overrides import plan_variants
         from search_spaces.space import Extent
 
-        chosen = {
+        return plan_variants(*self._changes(), extent=Extent(self.epochs, longest))
+
+    def _changes(self) -> tuple[dict[str, Changes], Changes]:
+        """What is said of each chosen variant, and of all."""
+        from orchestrator.overrides import Changes
+
+        below = {
             name: Changes(own.knobs, own.ranges, ("variants", name)) for name, own in self.variants.items()
         }
-        return plan_variants(chosen, Changes(self.knobs, self.ranges), extent=Extent(self.epochs, longest))
+        return below, Changes(self.knobs, self.ranges)
+
+    def _fill_in(self, preset: Preset) -> None:
+        """Puts the preset's knobs with the others, so that the saved spec holds them."""
+        from orchestrator.preset_knobs import with_preset
+
+        knobs, below = with_preset(preset, *self._changes())
+        variants = {
+            name: Overrides(knobs=below[name], ranges=own.ranges) for name, own in self.variants.items()
+        }
+        vars(self).update(knobs=knobs, variants=variants)  # frozen, but not made yet
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
+        if self.preset is not None:
+            self._fill_in(load_preset(self.preset))
         self._plans()
         return self
 
@@ -229,6 +250,11 @@ class SweepSpec(BaseModel):
         else:
             raise ValueError(f"variants must be a list of names or a mapping of names, got {shown(value)}")
         return value
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str | None) -> str | None:
+        return None if value is None else load_preset(value).name
 
     @field_validator("tracking_uri")
     @classmethod

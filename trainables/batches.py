@@ -74,9 +74,7 @@ def count_batches(split: Split, batch_size: int) -> int:
     return int(_batches_per_length(split, batch_size).sum())
 
 
-def random_batch(
-    split: Split, batch_size: int, rng: np.random.Generator, *, fixed: bool = False
-) -> Batch:
+def random_batch(split: Split, batch_size: int, rng: np.random.Generator, *, fixed: bool = False) -> Batch:
     """One batch, distributed as a batch picked uniformly from an epoch: a freshly shuffled one, or `fixed`.
 
     Costs the same for any size of split (after the first call, which groups the sentences by length).
@@ -108,8 +106,9 @@ def _batch_sizes(split: Split, batch_size: int, full: bool = False) -> Int64Arra
     counts_G, batches_G = split.by_length.counts_G, _batches_per_length(split, batch_size)
     group_K = np.repeat(np.arange(batches_G.size), batches_G)
     place_K = np.arange(group_K.size) - (np.cumsum(batches_G) - batches_G)[group_K]
+    left_K: Int64Array = counts_G[group_K] - place_K * batch_size
     if full:
-        return np.minimum(batch_size, counts_G[group_K] - place_K * batch_size)
+        return left_K.clip(max=batch_size)
     return (counts_G // batches_G)[group_K] + (place_K < (counts_G % batches_G)[group_K])
 
 

@@ -37,7 +37,7 @@ class Progress:
 
     @property
     def published_epoch(self) -> float:
-        """The same as He et al. 2019 count: this step is done too, and an epoch has N / batch size of them."""
+        """As He et al. 2019 count: with the step that begins, and N / batch size steps an epoch."""
         return (self.step + 1) / self.full_batches
 
     @property

@@ -59,8 +59,8 @@ def dilated_block(parameters: Parameters, prefix: str, x_BTH: Tensor, dilation: 
 
 @dataclass
 class Published:
-    """A model and its SGD. `dilations` makes the decoder the convolutional one; `clipped` counts the gradients
-    that were, `inner_counts` has the inner steps of each aggressive update."""
+    """A model and its SGD. `dilations` makes the decoder the convolutional one; `clipped` counts the
+    gradients that were, `inner_counts` has the inner steps of each aggressive update."""
 
     parameters: Parameters
     dropout: float = 0.5
@@ -129,9 +129,7 @@ class Published:
         self.step(gradients, decoder=False)
         self.step(gradients, decoder=True)
 
-    def aggressive_update(
-        self, tokens_BT: Tensor, kl_weight: float, another: Callable[[], Tensor]
-    ) -> None:
+    def aggressive_update(self, tokens_BT: Tensor, kl_weight: float, another: Callable[[], Tensor]) -> None:
         """Encoder steps until a window's mean loss per word is worse than the one before, below `limit` of
         them; then one decoder step on the batch."""
         number, before, nats, words, inner_BT = 1, 1e4, 0.0, 0, tokens_BT
@@ -175,7 +173,7 @@ def kl_weights(updates: int, start: float, warm_up: float, updates_per_epoch: fl
 
 def batch_information(mean_BZ: Tensor, log_variance_BZ: Tensor, z_BZ: Tensor) -> float:
     """Mutual information within a batch: mean negative entropy less mean log q(z), q(z) over the batch."""
-    count, units = mean_BZ.shape
+    count = len(mean_BZ)
     entropy = log_aggregate = 0.0
     for i in range(count):
         entropy += sum(0.5 * (math.log(2 * math.pi) + 1 + float(v)) for v in log_variance_BZ[i]) / count
