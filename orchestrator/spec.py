@@ -29,7 +29,7 @@ from orchestrator.spec_options import with_options
 from orchestrator.tracking_limits import without_password
 from trainables import variants as variant_modules
 from trainables.named_corpora import NAMED_KINDS
-from trainables.sources import CorpusSource, Embedded, absolute, parse_source
+from trainables.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
 
 if TYPE_CHECKING:
     from orchestrator.overrides import VariantPlan
@@ -80,7 +80,7 @@ class SweepSpec(BaseModel):
     Attributes:
         corpus: where the text comes from.
         name: of the sweep and its folder; by default the corpus and the time.
-        vocabulary_size: the most words to keep; None keeps all; the corpus says what is usual.
+        vocabulary_size: the most words to keep; None keeps all; "usual" is replaced by what the corpus says.
         max_sentences: the most training sentences to keep; None keeps all.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
@@ -103,9 +103,7 @@ class SweepSpec(BaseModel):
 
     corpus: CorpusSource = Embedded()
     name: str = Field(default=_BY_DEFAULT, validate_default=True)
-    vocabulary_size: Annotated[int, Field(ge=5)] | None = Field(
-        default_factory=lambda data: data.get("corpus", Embedded()).usual_vocabulary_size
-    )
+    vocabulary_size: Annotated[int, Field(ge=5)] | None = Field(default=USUAL, validate_default=True)
     max_sentences: Annotated[int, Field(ge=2)] | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
@@ -192,6 +190,11 @@ class SweepSpec(BaseModel):
         if isinstance(value, CorpusSource):
             return value
         return parse_source(_path("corpus", value), _CORPUS_KINDS)
+
+    @field_validator("vocabulary_size", mode="before")
+    @classmethod
+    def _usual_size(cls, value: object, info: ValidationInfo) -> object:
+        return info.data.get("corpus", Embedded()).usual_vocabulary_size if value == USUAL else value
 
     @field_validator("storage", mode="before")
     @classmethod

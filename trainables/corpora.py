@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 
 from trainables.grammar import embedded_corpus
 from trainables.named_corpora import NAMED_KINDS
-from trainables.sources import CorpusSource, Embedded, PlainText, TextSource, parse_source
+from trainables.sources import USUAL, CorpusSource, Embedded, PlainText, TextSource, parse_source
 from trainables.splits import Corpus, CorpusError, Split
 from trainables.texts import Text, Texts
 from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
 
 __all__ = ["USUAL", "Corpus", "CorpusError", "Split", "load_corpus"]
 
-USUAL: Final = "usual"
 _SPLITS = ("train", "valid", "test")
 _EMBEDDED_SENTENCES = (3000, 1000, 1000)
 _LEAST_KNOWN = 0.5
