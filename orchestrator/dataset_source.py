@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.commands import program
+from trainables.raw_text import Text, Texts
 from trainables.sources import TextSource, absolute
 from trainables.splits import CorpusError
-from trainables.texts import Text, Texts
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,9 +11,9 @@ import numpy as np
 
 from trainables.grammar import embedded_corpus
 from trainables.named_corpora import NAMED_KINDS
+from trainables.raw_text import Text, Texts
 from trainables.sources import USUAL, CorpusSource, Embedded, PlainText, TextSource, parse_source
 from trainables.splits import Corpus, CorpusError, Split
-from trainables.texts import Text, Texts
 from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
 
 __all__ = ["USUAL", "Corpus", "CorpusError", "Split", "load_corpus"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from trainables.raw_text import Text, Texts
 from trainables.reading import read_lines, read_text_file
 from trainables.snli import FILES as SNLI_FILES
 from trainables.snli import read_snli
 from trainables.sources import CorpusSource, TextSource, absolute
 from trainables.splits import CorpusError
-from trainables.texts import Text, Texts
 from trainables.vocabulary import SPECIAL_WORDS, UNK
 
 _UNKNOWN = SPECIAL_WORDS[UNK]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainables.raw_text import Text
 from trainables.splits import CorpusError
-from trainables.texts import Text
 
 _SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "dev", "val"), "test": ("test",)}
 

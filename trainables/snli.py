@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from trainables.raw_text import Text
 from trainables.reading import read_lines
 from trainables.splits import CorpusError
-from trainables.texts import Text
 
 FILES = ("snli_1.0_train.jsonl", "snli_1.0_dev.jsonl", "snli_1.0_test.jsonl")
 _SENTENCE, _LABEL = "sentence2_binary_parse", "gold_label"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from trainables.raw_text import Texts
 from trainables.reading import find_split_files, read_text_file
 from trainables.splits import CorpusError
-from trainables.texts import Texts
 
 EMBEDDED = "embedded"
 USUAL: Final = "usual"  # a vocabulary's size: what the source says

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from trainables.raw_text import Text, Texts
 from trainables.splits import CorpusError
-from trainables.texts import Text, Texts
 
 
 def numbered(count: int) -> Text:
