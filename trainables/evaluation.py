@@ -20,7 +20,7 @@ from torch import Tensor
 
 from trainables.batches import evaluation_batches
 from trainables.model import TextVAE
-from trainables.posteriors import Posterior
+from trainables.posteriors import Draw, Posterior
 from trainables.splits import Split
 
 EVALUATION_BATCH = 64
@@ -42,7 +42,7 @@ class SplitMetrics:
         perplexity: exp of nll_plus_kl per word, `</s>` counted.
         mutual_information: I_q(x; z) over the whole split, at most `mutual_information_cap` = ln N.
         mutual_information_batch: as He et al. 2019 publish it: within batches of at most 32 sentences of
-            equal length, so at most about ln 32.
+            equal length, at most ln 32 but for noise.
         active_units: latent units whose posterior mean varies by at least 0.01 over the split.
         codebook_perplexity: of a discrete latent variable: exp of the entropy of a code over the split, mean
             over the codes of a sentence; at most the size of the codebook.
@@ -104,7 +104,7 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
     nll_N, kl_N = (np.empty(len(split), dtype=np.float64) for _ in range(2))
     posteriors: list[Posterior] = []
-    values: list[Tensor] = []
+    draws: list[Draw] = []
     for batch in evaluation_batches(split, EVALUATION_BATCH):
         batch = batch.to(device)
         posterior = model.posterior(batch)
@@ -112,9 +112,10 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
         nll_N[batch.indices_B] = model.reconstruction_nll(batch, draw.z_BZ).cpu()
         kl_N[batch.indices_B] = posterior.kl().sum(1).cpu()
         posteriors.append(posterior)
-        values.append(draw.value)
-    everything, value = type(posteriors[0]).concatenate(posteriors), torch.cat(values)
-    information = mutual_information(everything, value)
+        draws.append(draw)
+    everything = type(posteriors[0]).concatenate(posteriors)
+    drawn = Draw(torch.cat([draw.value for draw in draws]), torch.cat([draw.z_BZ for draw in draws]))
+    information = mutual_information(everything, drawn.value)
     losses_N = nll_N + kl_N
     return SplitMetrics(
         nll=float(nll_N.mean()),
@@ -126,7 +127,7 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
         mutual_information_se=standard_error(information),
         mutual_information_sentences=len(split),
         mutual_information_cap=math.log(len(split)),
-        mutual_information_batch=batch_mutual_information(everything, value, split.by_length.counts_G),
+        mutual_information_batch=published_mutual_information(everything, drawn, split.by_length.counts_G),
         active_units=active_units(everything.mean_BGD),
         codebook_perplexity=codebook_perplexity(everything.mean_BGD),
     ), losses_N.astype(np.float32)
@@ -149,23 +150,30 @@ def mutual_information(posterior: Posterior, value: Tensor) -> NDArray[np.float6
     return information
 
 
-def batch_mutual_information(posterior: Posterior, value: Tensor, counts_G: NDArray[np.int64]) -> float:
-    """I_q(x; z) as He et al. 2019 publish it: within batches of 32 sentences, mean over sentences.
+def batch_mutual_information(posterior: Posterior, draw: Draw) -> float:
+    """I_q(x; z) as He et al. 2019 publish it: within groups of at most 32 sentences, mean over sentences.
 
-    The sentences come sorted by length, `counts_G` of each; the last batch of a length holds what is left
-    of it. E_q[log q(z|x)] in closed form less the log of the mean of the batch's posteriors at each value:
-    at most ln 32 but for the noise between the two.
+    E_q[log q(z|x)] in closed form less the log of the mean of the group's posteriors at each sentence's draw.
     """
+    total = 0.0
+    for start in range(0, len(draw.value), PUBLISHED_BATCH):
+        group = slice(start, start + PUBLISHED_BATCH)
+        own = posterior.rows(group)
+        pairs = own.pairwise_log_density(draw.value[group])
+        aggregated = pairs.logsumexp(1) - math.log(len(pairs))
+        total += float((own.negative_entropy().double() - aggregated).sum())
+    return total / len(draw.value)
+
+
+def published_mutual_information(posterior: Posterior, draw: Draw, counts_G: NDArray[np.int64]) -> float:
+    """The same over a split sorted by length, with so many sentences of each: no batch mixes lengths."""
     total, first = 0.0, 0
     for count in counts_G.tolist():
-        for start in range(first, first + count, PUBLISHED_BATCH):
-            batch = slice(start, min(start + PUBLISHED_BATCH, first + count))
-            own = posterior.rows(batch)
-            pairs = own.pairwise_log_density(value[batch])
-            aggregated = pairs.logsumexp(1) - math.log(len(pairs))
-            total += float((own.negative_entropy().double() - aggregated).sum())
+        rows = slice(first, first + count)
+        own = Draw(draw.value[rows], draw.z_BZ[rows])
+        total += count * batch_mutual_information(posterior.rows(rows), own)
         first += count
-    return total / len(value)
+    return total / first
 
 
 def active_units(mean_NGD: Tensor) -> int:
