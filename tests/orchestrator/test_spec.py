@@ -17,8 +17,8 @@ from trainables.sources import Embedded, PlainText
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, preset, variants, trials, epochs, seed,"
-    " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences, tracking_uri, storage,"
-    " checkpoints"
+    " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
+    " tracking_uri, storage, checkpoints"
 )
 
 
