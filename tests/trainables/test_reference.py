@@ -98,6 +98,16 @@ def test_an_epoch_equals_the_published_one(name: str, decoder: str, varied: Corp
     assert min(float((start[key] - value).abs().max()) for key, value in plain.parameters.items()) > 1e-3
 
 
+def test_inner_loops_that_come_to_their_limit_are_the_published_ones(varied: Corpus) -> None:
+    """The limit is reached between two comparisons, as 99 is."""
+    training = Training(reference("aggressive", **LIVELY, inner_limit=20), varied, epochs=1, seed=2)
+    twin = Twin(training)
+    training.run_epoch()
+    twin.run_epoch(aggressive=True)
+    assert twin.plain.inner_counts == [20] * 8
+    assert most_apart(training.model.state_dict(), twin.plain.parameters) < 1e-6
+
+
 @pytest.mark.parametrize(("decoder", "seed"), [("lstm", 3), ("dilated", 2)])
 def test_epochs_equal_the_published_ones_beyond_the_phase(
     decoder: str, seed: int, varied: Corpus, double: None
