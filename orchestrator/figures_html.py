@@ -9,16 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from orchestrator.figure_style import FLOOR_COLOUR, GRID, INK, baseline_colour, style
 from orchestrator.figure_view import (
-    FLOOR_COLOUR,
-    GRID,
-    INK,
     KL_TITLE,
     LOWER_TITLE,
     UPPER_TITLE,
     View,
-    baseline_colour,
-    style,
     view,
 )
 from orchestrator.gain import SIGNIFICANT

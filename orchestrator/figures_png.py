@@ -13,19 +13,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from orchestrator.figure_style import FAINT, FLOOR_COLOUR, GRID, INK, baseline_colour, style
 from orchestrator.figure_view import (
-    FAINT,
-    FLOOR_COLOUR,
-    GRID,
-    INK,
     KL_TITLE,
     LINES_TITLE,
     LOWER_TITLE,
     UPPER_TITLE,
     VARIANTS_TITLE,
     View,
-    baseline_colour,
-    style,
     view,
 )
 from orchestrator.gain import SIGNIFICANT

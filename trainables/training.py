@@ -115,6 +115,7 @@ class Training:
         self.steps_per_epoch = count_batches(corpus.train, variant.batch_size)
         self.cost = Cost()
         self.epoch = 0
+        self.history: list[EpochMetrics] = []
         self.decay = DecayState()
         self.best_epoch = 0
         self.best_loss = math.inf
@@ -156,7 +157,9 @@ class Training:
         self._keep_best(valid.nll_plus_kl)
         self.cost.seconds += time.perf_counter() - start
         self.cost.inner_steps = self.rule.state.inner_steps
-        return EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+        metrics = EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+        self.history.append(metrics)
+        return metrics
 
     def final_metrics(self, *, iw_samples: int = 100, iw_sentences: int = 200) -> FinalMetrics:
         """Evaluates the best validation checkpoint on validation and test; the model is left at it."""
@@ -208,6 +211,7 @@ class Training:
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
                 "cost": self.cost,
                 "epoch": self.epoch,
+                "history": self.history,
                 "decay": self.decay,
                 "best_epoch": self.best_epoch,
                 "best_loss": self.best_loss,
@@ -227,7 +231,7 @@ class Training:
         torch.set_rng_state(state["torch_rng"])
         if self._on_gpu and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        for name in ("cost", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
+        for name in ("cost", "epoch", "history", "decay", "best_epoch", "best_loss", "best_weights"):
             setattr(self, name, state[name])
 
     def _train(self) -> tuple[float, float]:

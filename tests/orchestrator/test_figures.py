@@ -12,7 +12,8 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from orchestrator.figure_view import STYLES, View, style, view
+from orchestrator.figure_style import STYLES, style
+from orchestrator.figure_view import View, view
 from orchestrator.figures import frontier_figure, frontier_html, frontier_png
 from orchestrator.figures_png import draw
 from orchestrator.frontier import configurations

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from orchestrator.comparison import non_dominated
 from orchestrator.frontier import (
     COLUMNS,
     area_gained,
@@ -14,7 +15,6 @@ from orchestrator.frontier import (
     configurations,
     default_reference,
     hypervolume,
-    non_dominated,
 )
 
 Losses = dict[str, np.ndarray]
