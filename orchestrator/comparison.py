@@ -7,7 +7,7 @@ validation, at the end or at a budget, is for the caller to know.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import moocore
@@ -48,9 +48,8 @@ class Configuration:
     def runs(self) -> pd.DataFrame:
         """The runs that its figures are averaged over: of a baseline the finite ones, where it has any."""
         finite = np.isfinite(self.eligible["nll_plus_kl"])
-        if (self.eligible["kind"] == "baseline").all() and finite.any():
-            return self.eligible[finite]
-        return self.eligible
+        fewer = (self.eligible["kind"] == "baseline").all() and finite.any()
+        return self.eligible.loc[finite] if fewer else self.eligible
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -161,7 +160,7 @@ def _mean_figures(group: Configuration, figures: Sequence[str]) -> dict[str, flo
 
 def _gain(
     group: Configuration, baseline: Configuration | None, losses: Losses | None, pooled: float
-) -> Mapping[str, float]:
+) -> dict[str, float]:
     if baseline is None:
         return dict.fromkeys(("baseline_nll", "gain", "gain_se", "valid_gain"), math.nan)
     theirs, ours = baseline.values("nll_plus_kl"), group.values("nll_plus_kl")

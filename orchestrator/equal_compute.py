@@ -112,5 +112,5 @@ def _standing(history: pd.DataFrame | None, failure: str, budget: Budget) -> dic
     }  # fmt: skip
     if paid.empty or (failure and len(paid) == len(history)):
         return row
-    best = paid.loc[paid["nll_plus_kl"].idxmin()]
+    best = paid.sort_values("nll_plus_kl", kind="stable").iloc[0]
     return row | {name: best[name] for name in FIGURES if name in best.index} | {"cost": best[budget.cost]}

@@ -9,14 +9,14 @@ from rich.table import Table
 
 from orchestrator.equal_compute import TOKENS
 from orchestrator.frontier import best_of_each_variant
-from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, Layout, shown_rows
+from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, Layout, with_baselines
 from orchestrator.wording import difference, number, plural, thousands
 
 _HEADERS = ("NLL", "KL", "NLL + KL", "vs baseline", "epochs", "whole cost", "runs")
 _NARROW = {"NLL + KL": "NLL\n+ KL", "whole cost": "whole\ncost"}
 _CAPTION = (
-    "nats per sentence on validation, at the best epoch within the budget; ± 1 standard error, of seeds alone; "
-    "epochs: how many the budget pays for; whole cost: of the whole training, in budgets"
+    "nats per sentence on validation, at the best epoch within the budget; ± 1 standard error, of seeds "
+    "alone; epochs: how many the budget pays for; whole cost: of the whole training, in budgets"
 )
 
 
@@ -35,8 +35,17 @@ def equal_compute_markdown(table: pd.DataFrame) -> str:
     return f"## {layout.title}\n\n{layout.markdown()}"
 
 
+def against_baseline(row: pd.Series) -> str:
+    """The difference to the baseline with its error, or why there is none."""
+    if row["kind"] == "baseline":
+        return "baseline"
+    if row["over_budget"]:
+        return "over the budget"
+    return "failed" if row["failed"] else difference(-row["gain"], row["gain_se"])
+
+
 def _layout(table: pd.DataFrame) -> Layout:
-    rows = shown_rows(table, best_of_each_variant(table))
+    rows = with_baselines(table, table.index.isin(best_of_each_variant(table).index))
     return Layout(rows, _HEADERS, _cells, _caption(rows), _NARROW, _title(table))
 
 
@@ -49,14 +58,11 @@ def _title(table: pd.DataFrame) -> str:
 
 
 def _cells(row: pd.Series) -> dict[str, str]:
-    baseline = row["kind"] == "baseline"
-    lacking = {"over the budget": row["over_budget"], "failed": row["failed"] and not baseline}
-    (why,) = [name for name, count in lacking.items() if count][:1] or [""]
     return {
         "NLL": number(row["nll"]),
         "KL": number(row["kl"]),
         "NLL + KL": number(row["nll_plus_kl"]),
-        "vs baseline": why or ("baseline" if baseline else difference(-row["gain"], row["gain_se"])),
+        "vs baseline": against_baseline(row),
         "epochs": _mean_count(row["epochs"]),
         "whole cost": f"× {number(row['whole_cost'] / row['budget'])}",
         "runs": str(row["runs"]) if row["fresh"] else f"{STALE} {row['runs']}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
+Dashes = tuple[float, tuple[int, ...]]
+
 
 @dataclass(frozen=True)
 class Style:
@@ -40,6 +42,7 @@ variants that share a shape further."""
 
 _FURTHER_SHAPES = (("d", "diamond-tall"), ("H", "hexagon2"), ("8", "octagon"))
 _COLOURS = tuple(look.colour for look in STYLES.values())
+_DASHES: tuple[Dashes, ...] = ((0, (4, 2)), (0, (6, 2, 1, 2)), (0, (2, 1)), (0, (8, 3)))
 BASELINE_COLOURS = ("#111111", "#777777", "#444466", "#A0A0A0")
 FLOOR_COLOUR = "#B8860B"
 INK, FAINT, GRID = "#222222", "#666666", "#EEEEEE"
@@ -58,3 +61,8 @@ def style(variant: str) -> Style:
 def baseline_colour(index: int) -> str:
     """A grey for the baseline of the index-th decoder."""
     return BASELINE_COLOURS[index % len(BASELINE_COLOURS)]
+
+
+def baseline_dashes(index: int) -> Dashes:
+    """Matplotlib's line style for the baseline of the index-th decoder."""
+    return _DASHES[index % len(_DASHES)]

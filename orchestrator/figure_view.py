@@ -88,7 +88,7 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
     figures = marks[["delta", "gain_se"]]
     marks[["delta", "gain_se"]] = figures.where(figures.abs() < _OFF_SCALE)
     levels = np.array(list(baselines.values()))
-    limit = _limit(dots["nll_plus_kl"].to_numpy(), levels)
+    limit = highest_shown(dots["nll_plus_kl"].to_numpy(), levels)
     near, bars = dots[dots["nll_plus_kl"] <= limit], marks[marks["nll_plus_kl"] <= limit]
     reach = SIGNIFICANT * bars["gain_se"].where(bars["runs"] > 1).fillna(0.0).clip(upper=limit)
     floors = levels[:0] if entropy_floor is None else entropy_floor - levels
@@ -128,7 +128,7 @@ def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _limit(totals: FloatArray, levels: FloatArray) -> float:
+def highest_shown(totals: FloatArray, levels: FloatArray) -> float:
     """Highest NLL + KL that the limits make room for."""
     if not len(totals) + len(levels):
         return math.inf

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich import box
 from rich.console import Group, RenderableType
@@ -80,12 +82,12 @@ class Layout:
         return Group(variant, Padding(Text(knobs, "dim"), (0, 0, 0, 2))) if knobs else variant
 
 
-def shown_rows(configurations: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    """The `best` of each variant, the frontier, and the baselines that these are compared with."""
-    baseline = configurations["variant"] == BASELINE
-    shown = configurations.index.isin(best.index) | configurations["on_frontier"]
+def with_baselines(configurations: pd.DataFrame, shown: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """The configurations of the mask `shown` and the baselines that these are compared with, or all of them
+    where nothing else is shown."""
+    baseline = (configurations["variant"] == BASELINE).to_numpy()
     decoders = configurations["decoder"][shown & ~baseline]
-    compared = baseline if decoders.empty else baseline & configurations["decoder"].isin(decoders)
+    compared = baseline & (decoders.empty | configurations["decoder"].isin(decoders).to_numpy())
     rows: pd.DataFrame = configurations.loc[shown | compared]
     return rows
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from orchestrator.frontier import best_of_each_variant
 from orchestrator.gain import SIGNIFICANT
-from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, WINS, Layout, shown_rows
+from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, WINS, Layout, with_baselines
 from orchestrator.wording import difference, number, plural, signed, uncertainty
 
 _NUMBERS = ("NLL", "KL", "NLL + KL", "MI", "active units", "vs baseline", "above floor", "runs")
@@ -56,7 +56,9 @@ def verdicts(configurations: pd.DataFrame) -> list[str]:
 
 
 def _layout(configurations: pd.DataFrame, entropy_floor: float | None, all_rows: bool) -> Layout:
-    rows = configurations if all_rows else shown_rows(configurations, best_of_each_variant(configurations))
+    best = configurations.index.isin(best_of_each_variant(configurations).index)
+    shown = best | configurations["on_frontier"].to_numpy(dtype=bool)
+    rows = configurations if all_rows else with_baselines(configurations, shown)
     headers = [name for name in _NUMBERS if entropy_floor is not None or name != "above floor"]
     return Layout(rows, headers, partial(_cells, entropy_floor), _caption(rows), _NARROW)
 
