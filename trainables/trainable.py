@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.records import EpochMetrics
 from trainables.splits import Corpus
-from trainables.training import DivergedError, EpochMetrics, Training
+from trainables.training import DivergedError, Training
 from trainables.variant import load_variant
 
 CHECKPOINT = "training.pt"
