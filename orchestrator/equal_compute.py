@@ -76,24 +76,22 @@ def equal_compute(
     A schedule is planned for the sweep's epochs. Where the budget pays for fewer it is cut off, and a
     training planned for the budget might have done better.
     """
-    columns = [*COLUMNS, *_SELECTING]
-    if budget is None or runs.empty:
-        return pd.DataFrame(columns=columns)
+    runs = runs.reindex(columns=[*IDENTITY, "failure"])
+    budget, runs = (budget, runs) if budget is not None else (Budget("", math.nan), runs[:0])
     standing = pd.DataFrame(
         [
-            _standing(histories.get(str(row["trial_id"])), row["failure"], budget)
+            _standing(histories.get(str(row["trial_id"])), str(row["failure"]), budget)
             for _, row in runs.iterrows()
         ],
         columns=[*FIGURES, OVER_BUDGET],
         index=runs.index,
     )
-    judged = pd.concat([runs[list(IDENTITY)], standing[list(FIGURES)]], axis=1)
-    judged["valid_nll_plus_kl"] = judged["nll_plus_kl"]
-    judged = checked_runs(judged, _AVERAGED)
-    over = standing[OVER_BUDGET].astype(bool)
-    judged = judged.assign(**{OVER_BUDGET: over, FAILED: judged[FAILED] & ~over})
+    over = standing.pop(OVER_BUDGET).astype(bool)
+    judged = pd.concat([runs, standing], axis=1).assign(valid_nll_plus_kl=standing["nll_plus_kl"])
+    judged = checked_runs(judged, _AVERAGED).assign(**{OVER_BUDGET: over})
+    judged[FAILED] &= ~over
     table = compared(judged, _AVERAGED, None, counts=(FAILED, OVER_BUDGET))
-    return table.assign(budget_in=budget.cost, budget=budget.amount)[columns]
+    return table.assign(budget_in=budget.cost, budget=budget.amount)[[*COLUMNS, *_SELECTING]]
 
 
 def exceeds(table: pd.DataFrame) -> bool:

@@ -37,8 +37,7 @@ STYLES = {
     "batch_norm": Style("#F4A3A3", *_UP),
     "skip": Style("#9B6BFF", *_SQUARE),
 }
-"""Fixed by name: a variant looks alike in every sweep. The colours are at least 0.13 apart in OKLab, and
-variants that share a shape further."""
+"""Fixed by name: a variant looks alike in every sweep. The colours are at least 0.13 apart in OKLab."""
 
 _FURTHER_SHAPES = (("d", "diamond-tall"), ("H", "hexagon2"), ("8", "octagon"))
 _COLOURS = tuple(look.colour for look in STYLES.values())
