@@ -1,6 +1,6 @@
 """The KL is held at a target: β·|KL − C|.
 
-With a bias the posterior can reach the target by being the same for every sentence, so by default it has none.
+With a bias the posterior can reach the target by being the same for every sentence: by default it has none.
 """
 
 from trainables.latents import Gaussian
