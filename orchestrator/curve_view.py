@@ -88,10 +88,8 @@ def training_curves(
     groups = {group.key: group for group in grouped(checked_runs(runs, FIGURES))}
     best = best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
     baselines = configurations[configurations["variant"] == BASELINE].sort_values("decoder")
-    chosen = [
-        *zip(*(pd.concat([baselines, best])[key] for key in ("variant", "decoder", "knobs")), strict=True)
-    ]
-    named = {key: groups[key].names for key in chosen}
+    chosen = pd.concat([baselines, best])[["variant", "decoder", "knobs"]]
+    named = {key: groups[key].names for key in chosen.itertuples(index=False, name=None)}
     return [
         _curve(key, [histories[name] for name in names if name in histories], len(names))
         for key, names in named.items()

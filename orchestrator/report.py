@@ -58,22 +58,21 @@ class Report:
         return cost_view(self.curves, self.at_tokens)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes frontier.png, .html, .csv, .md, curves.png, equal_compute.png, .csv and trials.csv into the
-        sweep's folder."""
-        png, html, csv, markdown = (folder / f"frontier.{kind}" for kind in ("png", "html", "csv", "md"))
-        curves, compute = folder / "curves.png", folder / "equal_compute.png"
+        """Writes the figures, the tables and trials.csv into the sweep's folder; docs/spec.md says what is in them."""
+        names = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "curves.png",
+                 "equal_compute.png", "equal_compute.csv", "trials.csv")  # fmt: skip
+        png, html, csv, markdown, curves, cost, equal, trials = paths = [folder / name for name in names]
         title, floor = self.title, self.entropy_floor
         frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=png)
         frontier_html(self.configurations, self.runs, title=title, entropy_floor=floor, path=html,
                       more=sections(self.curves, self.over_cost))  # fmt: skip
-        curves_png(self.curves, title=title, path=curves)
-        cost_png(self.over_cost, title=title, path=compute)
         write_csv(self.configurations, csv)
-        equal = pd.concat([self.at_tokens, self.at_seconds])[list(COLUMNS)]
-        write_csv(equal, compute.with_suffix(".csv"))
         markdown.write_text(self.markdown(), encoding="utf-8")
-        write_csv(self.runs, folder / "trials.csv")
-        return [png, html, csv, markdown, curves, compute, compute.with_suffix(".csv"), folder / "trials.csv"]
+        curves_png(self.curves, title=title, path=curves)
+        cost_png(self.over_cost, title=title, path=cost)
+        write_csv(pd.concat([self.at_tokens, self.at_seconds])[list(COLUMNS)], equal)
+        write_csv(self.runs, trials)
+        return paths
 
     def show(self, console: Console) -> None:
         """The frontier table and a verdict on each variant; the table at equal compute where it differs."""
