@@ -58,7 +58,7 @@ class Report:
         return cost_view(self.curves, self.at_tokens)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes the figures, the tables and trials.csv into the sweep's folder; docs/spec.md says what is in them."""
+        """Writes figures and tables into the sweep's folder; docs/spec.md says what is in them."""
         names = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "curves.png",
                  "equal_compute.png", "equal_compute.csv", "trials.csv")  # fmt: skip
         png, html, csv, markdown, curves, cost, equal, trials = paths = [folder / name for name in names]
