@@ -34,6 +34,16 @@ class Batch:
     labels_B: torch.Tensor | None
     indices_B: Int64Array
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on that device."""
+        labels_B = None if self.labels_B is None else self.labels_B.to(device)
+        return Batch(self.tokens_BT.to(device), labels_B, self.indices_B)
+
+    def repeat(self, times: int) -> Batch:
+        """All sentences once more and again: times · B of them."""
+        labels_B = None if self.labels_B is None else self.labels_B.repeat(times)
+        return Batch(self.tokens_BT.repeat(times, 1), labels_B, np.tile(self.indices_B, times))
+
 
 def training_batches(split: Split, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
     """One epoch: every sentence once, membership and order of the batches drawn from `rng`.

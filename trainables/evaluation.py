@@ -3,7 +3,8 @@
 Everything is measured in evaluation mode: no dropout, no word dropout, KL weight 1, no clamps. Figures
 are in nats per sentence unless said otherwise.
 
-Shape suffixes: N sentences of a split, B of a batch, S samples, Z latent units.
+Shape suffixes: N sentences of a split, B of a batch, S samples, G groups of latent units, D numbers that
+describe a group.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.batches import evaluation_batches
-from trainables.latents import GaussianPosterior
 from trainables.model import TextVAE
+from trainables.posteriors import Draw, Posterior
 from trainables.splits import Split
 
 EVALUATION_BATCH = 64
 EVALUATION_SEED = 20_190_501
+PUBLISHED_BATCH = 32
+LOGITS_PER_CHUNK = 16_000_000
 ACTIVE_UNIT_VARIANCE = 0.01
 PAIRS_PER_CHUNK = 4_000_000
 
@@ -38,7 +41,11 @@ class SplitMetrics:
         nll_plus_kl: the negative ELBO, and `nll_plus_kl_se` the standard error of its mean.
         perplexity: exp of nll_plus_kl per word, `</s>` counted.
         mutual_information: I_q(x; z) over the whole split, at most `mutual_information_cap` = ln N.
+        mutual_information_batch: the same within batches of at most 32 sentences, at most ln 32, as He et al.
+            2019 publish it.
         active_units: latent units whose posterior mean varies by at least 0.01 over the split.
+        codebook_perplexity: of a discrete latent variable: exp of the entropy of a code over the split, mean
+            over the codes of a sentence; at most the size of the codebook.
     """
 
     nll: float
@@ -50,21 +57,41 @@ class SplitMetrics:
     mutual_information_se: float
     mutual_information_sentences: int
     mutual_information_cap: float
+    mutual_information_batch: float
     active_units: int
+    codebook_perplexity: float | None = None
 
     def named(self, prefix: str = "") -> dict[str, float]:
         """Metric names to values; `prefix` is "test/", say."""
-        return {prefix + name: value for name, value in dataclasses.asdict(self).items()}
+        values = dataclasses.asdict(self).items()
+        return {prefix + name: value for name, value in values if value is not None}
 
 
 @dataclass(frozen=True)
 class ImportanceWeighted:
-    """IW-NLL, an upper bound on −log p(x) that tightens with `samples`, on `sentences` of a split."""
+    """IW-NLL, an upper bound on −log p(x) that tightens with `samples`, of N sentences of a split.
 
-    iw_nll: float
-    iw_nll_se: float
+    `indices_N` are their numbers in the split, in rising order; `iw_nll_N` goes with them.
+    """
+
+    iw_nll_N: NDArray[np.float64]
+    indices_N: NDArray[np.int64]
     samples: int
-    sentences: int
+
+    @property
+    def iw_nll(self) -> float:
+        """Mean over the sentences."""
+        return float(self.iw_nll_N.mean())
+
+    @property
+    def iw_nll_se(self) -> float:
+        """Standard error of that mean over sentences."""
+        return standard_error(self.iw_nll_N)
+
+    @property
+    def sentences(self) -> int:
+        """N."""
+        return len(self.iw_nll_N)
 
 
 @torch.no_grad()
@@ -76,18 +103,20 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
     model.eval()
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
     nll_N, kl_N = (np.empty(len(split), dtype=np.float64) for _ in range(2))
-    posteriors: list[GaussianPosterior] = []
-    z: list[Tensor] = []
+    posteriors: list[Posterior] = []
+    values: list[Tensor] = []
+    within = 0.0
     for batch in evaluation_batches(split, EVALUATION_BATCH):
-        tokens_BT = batch.tokens_BT.to(device)
-        posterior = model.posterior(tokens_BT)
-        z_BZ = posterior.sample(generator=generator)[0]
-        nll_N[batch.indices_B] = model.reconstruction_nll(tokens_BT, z_BZ).cpu()
+        batch = batch.to(device)
+        posterior = model.posterior(batch)
+        draw = posterior.sample(generator)
+        nll_N[batch.indices_B] = model.reconstruction_nll(batch, draw.z_BZ).cpu()
         kl_N[batch.indices_B] = posterior.kl().sum(1).cpu()
         posteriors.append(posterior)
-        z.append(z_BZ)
+        values.append(draw.value)
+        within += batch_mutual_information(posterior, draw) * len(batch.indices_B)
     everything = type(posteriors[0]).concatenate(posteriors)
-    information = mutual_information(everything, torch.cat(z))
+    information = mutual_information(everything, torch.cat(values))
     losses_N = nll_N + kl_N
     return SplitMetrics(
         nll=float(nll_N.mean()),
@@ -99,32 +128,60 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
         mutual_information_se=standard_error(information),
         mutual_information_sentences=len(split),
         mutual_information_cap=math.log(len(split)),
-        active_units=active_units(everything.mean_BZ),
+        mutual_information_batch=within / len(split),
+        active_units=active_units(everything.mean_BGD),
+        codebook_perplexity=codebook_perplexity(everything.mean_BGD),
     ), losses_N.astype(np.float32)
 
 
-def mutual_information(posterior: GaussianPosterior, z_NZ: Tensor) -> NDArray[np.float64]:
-    """log q(z_n|x_n) − log q(z_n) for each of N sentences, q(z) being the mean of all N posteriors.
+def mutual_information(posterior: Posterior, value: Tensor) -> NDArray[np.float64]:
+    """log q(z_n|x_n) − log q(z_n) for each of N sentences' values, q(z) being the mean of all N posteriors.
 
     Its mean estimates I_q(x; z) (Hoffman & Johnson 2016). No term exceeds ln N, so a true value near
     ln N is underestimated: N and ln N are reported beside it. Work and memory are chunked, N² pairs.
     """
-    sentences = len(z_NZ)
+    sentences = len(value)
     rows = max(1, PAIRS_PER_CHUNK // sentences)
     terms: list[Tensor] = []
     for start in range(0, sentences, rows):
-        pairs = posterior.pairwise_log_density(z_NZ[start : start + rows])
+        pairs = posterior.pairwise_log_density(value[start : start + rows])
         own = pairs[torch.arange(len(pairs)), torch.arange(start, start + len(pairs))]
         terms.append(own - pairs.logsumexp(1) + math.log(sentences))
     information: NDArray[np.float64] = torch.cat(terms).cpu().numpy()
     return information
 
 
-def active_units(mean_NZ: Tensor) -> int:
-    """Number of latent units j with Var_x(μ_j) ≥ 0.01 (Burda et al. 2016)."""
-    if len(mean_NZ) < 2:
+def batch_mutual_information(posterior: Posterior, draw: Draw) -> float:
+    """I_q(x; z) as He et al. 2019 publish it: within groups of at most 32 sentences, mean over sentences.
+
+    E_q[log q(z|x)] in closed form less the log of the mean of the group's posteriors at each sentence's draw.
+    """
+    total = 0.0
+    for start in range(0, len(draw.value), PUBLISHED_BATCH):
+        group = slice(start, start + PUBLISHED_BATCH)
+        own = posterior.rows(group)
+        pairs = own.pairwise_log_density(draw.value[group])
+        aggregated = pairs.logsumexp(1) - math.log(len(pairs))
+        total += float((own.negative_entropy().double() - aggregated).sum())
+    return total / len(draw.value)
+
+
+def active_units(mean_NGD: Tensor) -> int:
+    """Number of latent units j with Var_x(μ_j) ≥ 0.01 (Burda et al. 2016).
+
+    For a code, whose mean is a vector of probabilities, the variances of its entries are added up.
+    """
+    if len(mean_NGD) < 2:
         return 0
-    return int((mean_NZ.var(dim=0) >= ACTIVE_UNIT_VARIANCE).sum())
+    return int((mean_NGD.var(dim=0).sum(1) >= ACTIVE_UNIT_VARIANCE).sum())
+
+
+def codebook_perplexity(mean_NGD: Tensor) -> float | None:
+    """exp H(code) over the split, mean over the G codes of a sentence; None for a continuous variable."""
+    if mean_NGD.shape[2] == 1:
+        return None
+    share_GD = mean_NGD.double().mean(0)
+    return float(torch.special.entr(share_GD).sum(1).exp().mean())
 
 
 @torch.no_grad()
@@ -133,26 +190,31 @@ def importance_weighted_nll(
 ) -> ImportanceWeighted:
     """−log (1/S) Σ_s p(x, z_s) / q(z_s|x) with z_s ~ q(z|x) (Burda et al. 2016).
 
-    On a fixed random sample of `sentences` of the split (all if it has fewer), the same for every model,
-    with the standard error of the mean over them. Samples of z are taken one at a time: memory is that
-    of a batch.
+    On a fixed random sample of `sentences` of the split (all if it has fewer), the same for every model.
+    Samples of z are taken in chunks, so that no more than `LOGITS_PER_CHUNK` logits are held at a time; the
+    mean is over all of them, whatever their number. A latent variable of certain value (`vq`) has nothing
+    to sample: its IW-NLL is its NLL + KL.
     """
     model.eval()
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
-    chosen_N = np.random.default_rng(EVALUATION_SEED).permutation(len(split))[:sentences]
-    nll: list[Tensor] = []
-    for batch in evaluation_batches(split.take(chosen_N), EVALUATION_BATCH):
-        tokens_BT = batch.tokens_BT.to(device)
-        posterior = model.posterior(tokens_BT)
+    chosen = np.random.default_rng(EVALUATION_SEED).permutation(len(split))[:sentences]
+    indices_N = np.sort(chosen).astype(np.int64)
+    iw_nll_N = np.empty(len(indices_N))
+    for batch in evaluation_batches(split.take(indices_N), EVALUATION_BATCH):
+        batch = batch.to(device)
+        rows, positions = batch.tokens_BT.shape
+        at_once = max(1, LOGITS_PER_CHUNK // (rows * positions * model.vocabulary_size))
+        posterior = model.posterior(batch)
         log_weights: list[Tensor] = []
-        for _ in range(samples):
-            z_1BZ = posterior.sample(generator=generator)
-            log_likelihood_B = -model.reconstruction_nll(tokens_BT, z_1BZ[0])
-            log_weights.append(log_likelihood_B + posterior.log_weight(z_1BZ)[0])
-        log_weights_SB = torch.stack(log_weights).double()
-        nll.append(math.log(samples) - log_weights_SB.logsumexp(0))
-    nll_N = torch.cat(nll).cpu().numpy()
-    return ImportanceWeighted(float(nll_N.mean()), standard_error(nll_N), samples, len(nll_N))
+        for done in range(0, samples, at_once):
+            times = min(at_once, samples - done)
+            many = posterior.repeat(times)
+            draw = many.sample(generator)
+            log_joint = -model.reconstruction_nll(batch.repeat(times), draw.z_BZ)
+            log_weights.append((log_joint + many.log_weight(draw.value)).view(times, rows))
+        log_weights_SB = torch.cat(log_weights).double()
+        iw_nll_N[batch.indices_B] = (math.log(samples) - log_weights_SB.logsumexp(0)).cpu()
+    return ImportanceWeighted(iw_nll_N, indices_N, samples)
 
 
 def standard_error(values_N: NDArray[np.float64]) -> float:

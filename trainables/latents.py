@@ -1,85 +1,50 @@
-"""Latent variables: the encoder's hidden vector to a posterior over z.
+"""Continuous latent variables: the encoder's hidden vector to a Gaussian posterior over z.
 
-Shape suffixes: B sentences, H hidden, Z latent units, G groups of them (for a Gaussian G = Z),
-S samples, M sentences of another set. Densities and KL are in nats.
+Shape suffixes: B sentences, H hidden, Z latent units.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainables.parts import Part
+from trainables.parts import Part, require
+from trainables.posteriors import Draw, GaussianPosterior, Posterior, ZeroPosterior
 from trainables.sizes import Sizes, zeros
 
-LOG_2PI = math.log(2 * math.pi)
 
+class LatentModule(nn.Module, ABC):
+    """hidden_BH → posterior, and the prior where that has weights of its own."""
 
-@dataclass(frozen=True)
-class GaussianPosterior:
-    """q(z|x) = N(mean, diag exp(log_variance)) for each of B sentences; the prior is N(0, I)."""
+    @abstractmethod
+    def forward(self, hidden_BH: Tensor) -> Posterior: ...
 
-    mean_BZ: Tensor
-    log_variance_BZ: Tensor
+    @abstractmethod
+    def sample_prior(self, like_BZ: Tensor, generator: torch.Generator | None = None) -> Draw:
+        """Draws from p(z), one for each row of `like_BZ`, on its device."""
 
-    @classmethod
-    def concatenate(cls, posteriors: Sequence[Self]) -> Self:
-        """The posteriors of several batches as one."""
-        means = torch.cat([posterior.mean_BZ for posterior in posteriors])
-        return cls(means, torch.cat([posterior.log_variance_BZ for posterior in posteriors]))
-
-    def sample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
-        """z_SBZ, reparameterised, so that gradients reach mean and variance."""
-        shape = (samples, *self.mean_BZ.shape)
-        noise_SBZ = torch.randn(
-            shape, generator=generator, device=self.mean_BZ.device, dtype=self.mean_BZ.dtype
-        )
-        return self.mean_BZ + (0.5 * self.log_variance_BZ).exp() * noise_SBZ
-
-    def kl(self) -> Tensor:
-        """KL(q(z_g|x) ‖ p(z_g)) as kl_BG, in closed form."""
-        log_variance = self.log_variance_BZ
-        return 0.5 * (self.mean_BZ.square() + log_variance.exp() - 1.0 - log_variance)
-
-    def log_weight(self, z_SBZ: Tensor) -> Tensor:
-        """log p(z) − log q(z|x) as a matrix SB."""
-        standard_SBZ = (z_SBZ - self.mean_BZ) * (-0.5 * self.log_variance_BZ).exp()
-        return 0.5 * (standard_SBZ.square() + self.log_variance_BZ - z_SBZ.square()).sum(-1)
-
-    def pairwise_log_density(self, z_MZ: Tensor) -> Tensor:
-        """log q(z_m | x_b) for every pair, as a matrix MB; in float64, by two matrix products."""
-        z, mean = z_MZ.double(), self.mean_BZ.double()
-        log_variance = self.log_variance_BZ.double()
-        precision_BZ = (-log_variance).exp()
-        squares_MB = (
-            z.square() @ precision_BZ.T
-            - 2.0 * z @ (mean * precision_BZ).T
-            + (mean.square() * precision_BZ).sum(1)
-        )
-        return -0.5 * (squares_MB + log_variance.sum(1) + z.shape[1] * LOG_2PI)
-
-
-class ZeroPosterior(GaussianPosterior):
-    """The prior itself as posterior, with z pinned to 0: KL, mutual information and active units are 0."""
-
-    def sample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
-        return torch.zeros_like(self.mean_BZ).expand(samples, -1, -1)
-
-    def log_weight(self, z_SBZ: Tensor) -> Tensor:
-        return torch.zeros_like(z_SBZ[..., 0])
+    def generator_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of p(z); all others belong to q(z|x)."""
+        return iter(())
 
 
 class Latent(Part, ABC):
-    """Configuration of a latent variable; `build` makes the module hidden_BH → posterior."""
+    """Configuration of a latent variable."""
+
+    gaussian: ClassVar[bool] = False
+    """Whether it has a Gaussian posterior, whose mean an autoencoder and a label's prior can do with."""
 
     @abstractmethod
-    def build(self, hidden_width: int, sizes: Sizes) -> nn.Module: ...
+    def build(self, hidden_width: int, sizes: Sizes) -> LatentModule: ...
+
+    def width(self, sizes: Sizes) -> int:
+        """Z: how wide the vector is that the decoder is given."""
+        return sizes.latent_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,33 +57,76 @@ class Gaussian(Latent, name="gaussian"):
 
     posterior_bias: bool = True
 
-    def build(self, hidden_width: int, sizes: Sizes) -> nn.Module:
+    gaussian: ClassVar[bool] = True
+
+    def build(self, hidden_width: int, sizes: Sizes) -> LatentModule:
         return _Gaussian(hidden_width, sizes.latent_size, self.posterior_bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormGaussian(Gaussian, name="batch_norm"):
+    """A Gaussian posterior whose means are batch-normalised to the standard deviation `mean_scale` (Zhu et
+    al. 2020).
+
+    The scale is fixed and the shift is learnt, so that over the corpus KL ≥ latent_size · mean_scale² / 2:
+    the KL cannot vanish.
+    """
+
+    mean_scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.mean_scale > 0, "mean_scale", "> 0", self.mean_scale)
+
+    def build(self, hidden_width: int, sizes: Sizes) -> LatentModule:
+        return _BatchNormGaussian(hidden_width, sizes.latent_size, self.posterior_bias, self.mean_scale)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoLatent(Latent, name="none"):
     """z = 0: the decoder alone, the collapsed baseline."""
 
-    def build(self, hidden_width: int, sizes: Sizes) -> nn.Module:
+    def build(self, hidden_width: int, sizes: Sizes) -> LatentModule:
         return _NoLatent(sizes.latent_size)
 
 
-class _Gaussian(nn.Module):
+class _Gaussian(LatentModule):
     def __init__(self, hidden_width: int, latent_size: int, bias: bool) -> None:
         super().__init__()
         self.linear = nn.Linear(hidden_width, 2 * latent_size, bias=bias)
 
     def forward(self, hidden_BH: Tensor) -> GaussianPosterior:
         mean_BZ, log_variance_BZ = self.linear(hidden_BH).chunk(2, dim=1)
-        return GaussianPosterior(mean_BZ, log_variance_BZ)
+        return GaussianPosterior.standard(mean_BZ, log_variance_BZ)
+
+    def sample_prior(self, like_BZ: Tensor, generator: torch.Generator | None = None) -> Draw:
+        zero_BZ = torch.zeros_like(like_BZ)
+        return GaussianPosterior.standard(zero_BZ, zero_BZ).sample(generator)
 
 
-class _NoLatent(nn.Module):
+class _BatchNormGaussian(_Gaussian):
+    def __init__(self, hidden_width: int, latent_size: int, bias: bool, scale: float) -> None:
+        super().__init__(hidden_width, latent_size, bias)
+        # With the usual eps of 1e-5 the KL vanishes after all, by means whose variance is far below that.
+        self.norm = nn.BatchNorm1d(latent_size, affine=False, eps=1e-12)
+        self.shift = nn.Parameter(torch.zeros(latent_size))
+        self.scale = scale
+
+    def forward(self, hidden_BH: Tensor) -> GaussianPosterior:
+        mean_BZ, log_variance_BZ = self.linear(hidden_BH).chunk(2, dim=1)
+        # A batch of one sentence has no variance: the corpus's so far stands in.
+        alone = len(mean_BZ) == 1
+        norm = self.norm.eval() if alone or not self.training else self.norm.train()
+        return GaussianPosterior.standard(self.scale * norm(mean_BZ) + self.shift, log_variance_BZ)
+
+
+class _NoLatent(LatentModule):
     def __init__(self, latent_size: int) -> None:
         super().__init__()
         self.latent_size = latent_size
 
     def forward(self, hidden_BH: Tensor) -> ZeroPosterior:
         zero_BZ = zeros(len(hidden_BH), self.latent_size, like=hidden_BH)
-        return ZeroPosterior(zero_BZ, zero_BZ)
+        return ZeroPosterior.standard(zero_BZ, zero_BZ)
+
+    def sample_prior(self, like_BZ: Tensor, generator: torch.Generator | None = None) -> Draw:
+        return Draw(torch.zeros_like(like_BZ), torch.zeros_like(like_BZ))

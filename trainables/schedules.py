@@ -17,11 +17,16 @@ from trainables.parts import Part, require
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: `step` optimiser steps of the decoder are done out of `total_steps`."""
+    """Where training stands: `step` optimiser steps of the decoder are done out of `total_steps`.
+
+    `nll_share` is the least that the running mean of the training NLL per word has come to, as a share of
+    what it was at the first step.
+    """
 
     step: int
     steps_per_epoch: int
     epochs: int
+    nll_share: float = 1.0
 
     @property
     def epoch(self) -> float:
@@ -35,6 +40,9 @@ class Progress:
 
 class Schedule(Part, ABC):
     """The weight of the KL term as a function of progress."""
+
+    follows_nll: ClassVar[bool] = False
+    """Whether `Progress.nll_share` has to be kept."""
 
     @abstractmethod
     def __call__(self, progress: Progress) -> float:
@@ -52,6 +60,26 @@ class Constant(Schedule, name="constant"):
 
     def __call__(self, progress: Progress) -> float:
         return self.beta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balanced(Schedule, name="balanced"):
+    """The weight falls with the reconstruction NLL, so that their balance stays as it was at the start.
+
+    After Asperti & Trentin 2020, who divide a Gaussian decoder's squared error by its own running value
+    γ², which never rises. For text the running NLL per word, as a share of the first step's, takes the
+    place of γ².
+    """
+
+    beta: float = 1.0
+
+    follows_nll: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(self.beta >= 0, "beta", ">= 0", self.beta)
+
+    def __call__(self, progress: Progress) -> float:
+        return self.beta * progress.nll_share
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,6 +125,13 @@ class Corpus:
         """Words of the longest sentence, its `</s>` counted: the most that a decoder predicts in a row."""
         return max(int(split.lengths.max()) for split in (self.train, self.valid, self.test)) - 1
 
+    @property
+    def label_counts(self) -> tuple[int, ...]:
+        """Training sentences of each label; empty for an unlabelled corpus."""
+        if self.train.labels is None:
+            return ()
+        return tuple(np.bincount(self.train.labels, minlength=len(self.label_names)).tolist())
+
     @cached_property
     def digest(self) -> str:
         """16 hex characters that change with any token, sentence boundary, label or vocabulary word."""

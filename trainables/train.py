@@ -18,7 +18,8 @@ import torch
 
 from trainables.corpora import load_corpus
 from trainables.parts import KnobError, parse_knob
-from trainables.training import DivergedError, EpochMetrics, FinalMetrics, Training
+from trainables.records import EpochMetrics, FinalMetrics
+from trainables.training import DivergedError, Training
 from trainables.variant import Variant, load_variant, variant_names
 
 

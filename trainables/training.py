@@ -10,17 +10,17 @@ import copy
 import dataclasses
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trainables.batches import Batch, count_batches, random_batch, training_batches
-from trainables.evaluation import ImportanceWeighted, SplitMetrics, evaluate, importance_weighted_nll
-from trainables.model import TextVAE
+from trainables.evaluation import evaluate, importance_weighted_nll
+from trainables.model import TextVAE, TrainingTerms
 from trainables.optimizers import DecayState
+from trainables.parts import KnobError
+from trainables.records import Cost, EpochMetrics, FinalMetrics, RunningNLL
 from trainables.schedules import Progress
 from trainables.splits import Corpus
 from trainables.updates import BatchLoss
@@ -31,61 +31,6 @@ HOPELESS = 1000.0
 
 class DivergedError(ArithmeticError):
     """The loss is no longer finite, or `HOPELESS` times that of guessing each word at random."""
-
-
-@dataclass
-class Cost:
-    """What training has cost so far; `tokens` counts predicted words of updates and of inner steps."""
-
-    optimizer_steps: int = 0
-    inner_steps: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One epoch: validation figures, the objective's parts in training, the KL weight of the last step,
-    the learning rate, and the cost so far."""
-
-    epoch: int
-    valid: SplitMetrics
-    train_nll: float
-    train_kl: float
-    kl_weight: float
-    learning_rate: float
-    cost: Cost
-
-    def named(self) -> dict[str, float]:
-        """Metric names to values."""
-        return (
-            self.valid.named()
-            | {"train/nll": self.train_nll, "train/kl": self.train_kl, "kl_weight": self.kl_weight}
-            | {"learning_rate": self.learning_rate}
-            | dataclasses.asdict(self.cost)
-        )
-
-
-@dataclass(frozen=True)
-class FinalMetrics:
-    """Figures at the best validation checkpoint, and each test sentence's NLL + KL as losses_N."""
-
-    best_epoch: int
-    valid: SplitMetrics
-    test: SplitMetrics
-    importance_weighted: ImportanceWeighted
-    losses_N: NDArray[np.float32]
-
-    def named(self) -> dict[str, float]:
-        """Metric names to values: "best/…" on validation, "test/…" on test."""
-        weighted = self.importance_weighted
-        return (
-            {"best_epoch": self.best_epoch}
-            | self.valid.named("best/")
-            | self.test.named("test/")
-            | {"test/iw_nll": weighted.iw_nll, "test/iw_nll_se": weighted.iw_nll_se}
-            | {"test/iw_samples": weighted.samples, "test/iw_sentences": weighted.sentences}
-        )
 
 
 class Training:
@@ -99,12 +44,15 @@ class Training:
     def __init__(
         self, variant: Variant, corpus: Corpus, *, epochs: int, seed: int, device: str = "cpu"
     ) -> None:
+        pretraining = variant.pretraining.pretraining_epochs
         if epochs < 1:
             raise ValueError(f"epochs must be >= 1, got {epochs}")
+        if pretraining >= epochs:
+            raise KnobError(f"pretraining_epochs must be below the {epochs} epochs, got {pretraining}")
         self.variant, self.corpus, self.epochs = variant, corpus, epochs
         self.device = torch.device(device)
         torch.manual_seed(seed)
-        self.model = TextVAE(variant, len(corpus.vocabulary)).to(self.device)
+        self.model = TextVAE(variant, len(corpus.vocabulary), corpus.label_counts).to(self.device)
         self.parameters = list(self.model.parameters())
         self.inference_optimizer = variant.optimizer.build(self.model.inference_parameters())
         self.generator_optimizer = variant.optimizer.build(self.model.generator_parameters())
@@ -114,6 +62,7 @@ class Training:
         )
         self.steps_per_epoch = count_batches(corpus.train, variant.batch_size)
         self.cost = Cost()
+        self.running_nll = RunningNLL()
         self.epoch = 0
         self.decay = DecayState()
         self.best_epoch = 0
@@ -126,8 +75,16 @@ class Training:
         return self.epoch >= self.epochs or self.variant.optimizer.exhausted(self.decay)
 
     @property
+    def pretraining(self) -> bool:
+        """Whether the model is an autoencoder still."""
+        return self.epoch < self.variant.pretraining.pretraining_epochs
+
+    @property
     def progress(self) -> Progress:
-        return Progress(self.cost.optimizer_steps, self.steps_per_epoch, self.epochs)
+        """Progress of the training proper, which begins after the pretraining."""
+        before = self.variant.pretraining.pretraining_epochs
+        step = max(0, self.cost.optimizer_steps - before * self.steps_per_epoch)
+        return Progress(step, self.steps_per_epoch, self.epochs - before, self.running_nll.share)
 
     def run_epoch(self) -> EpochMetrics:
         """Trains for one epoch and evaluates on the validation split.
@@ -136,6 +93,7 @@ class Training:
             DivergedError: when the loss in training or on validation is not finite, or beyond hope.
         """
         start = time.perf_counter()
+        pretraining = self.pretraining
         nll, kl = self._train()
         valid, _ = evaluate(self.model, self.corpus.valid, self.device)
         worst = (
@@ -150,10 +108,14 @@ class Training:
                 f"validation NLL + KL {valid.nll_plus_kl}"
             )
         self.epoch += 1
-        last_step = dataclasses.replace(self.progress, step=self.cost.optimizer_steps - 1)
-        weight, rate = self.variant.rate.schedule(last_step), self._learning_rate
-        self.rule.after_epoch(self.epoch, valid)
-        self._keep_best(valid.nll_plus_kl)
+        last_step = dataclasses.replace(self.progress, step=max(0, self.progress.step - 1))
+        weight = 0.0 if pretraining else self.variant.rate.schedule(last_step)
+        rate = self._learning_rate
+        if pretraining:
+            self._end_pretraining()
+        else:
+            self.rule.after_epoch(self.epoch, valid)
+            self._keep_best(valid.nll_plus_kl)
         self.cost.seconds += time.perf_counter() - start
         self.cost.inner_steps = self.rule.state.inner_steps
         return EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
@@ -170,18 +132,26 @@ class Training:
 
     def gradients(self, batch: Batch) -> BatchLoss:
         """Gradients of the objective, clipped jointly. A batch counts by its number of sentences, so that
-        before clipping every sentence of the corpus weighs the same."""
-        tokens_BT = batch.tokens_BT.to(self.device)
-        sentences, length = tokens_BT.shape
-        nll_B, kl_BG = self.model(tokens_BT)
-        objective = nll_B.mean() + self.variant.rate(kl_BG, self.progress)
+        before clipping every sentence of the corpus weighs the same; with `batch_weighting` "equal" it
+        counts as much as any other."""
+        batch = batch.to(self.device)
+        sentences, length = batch.tokens_BT.shape
+        terms = self._terms(batch)
+        nll = terms.nll_B.mean()
+        objective = nll + terms.auxiliary
+        if not self.pretraining:
+            objective = objective + self.variant.rate(terms.kl_BG, self.progress)
         self.model.zero_grad()
-        (objective * (sentences / self.variant.batch_size)).backward()
+        equal = self.variant.batch_weighting == "equal"
+        weight = 1.0 if equal else sentences / self.variant.batch_size
+        torch.autograd.backward(objective * weight)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.variant.clip_norm, foreach=True)
         words = sentences * (length - 1)
         self.cost.tokens += words
+        if self.variant.rate.schedule.follows_nll:
+            self.running_nll.update(float(nll) / (length - 1))
         return BatchLoss(
-            objective.detach() * sentences, nll_B.detach().sum(), kl_BG.detach().sum(), words, sentences
+            objective.detach() * sentences, terms.nll_B.detach().sum(), terms.kl_BG.detach().sum(), words
         )
 
     def step_inference(self) -> None:
@@ -207,6 +177,7 @@ class Training:
                 "torch_rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
                 "cost": self.cost,
+                "running_nll": self.running_nll,
                 "epoch": self.epoch,
                 "decay": self.decay,
                 "best_epoch": self.best_epoch,
@@ -227,7 +198,7 @@ class Training:
         torch.set_rng_state(state["torch_rng"])
         if self._on_gpu and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        for name in ("cost", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
+        for name in ("cost", "running_nll", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
             setattr(self, name, state[name])
 
     def _train(self) -> tuple[float, float]:
@@ -240,6 +211,20 @@ class Training:
             kl += loss.kl
         sentences = len(self.corpus.train)
         return float(nll) / sentences, float(kl) / sentences
+
+    def _terms(self, batch: Batch) -> TrainingTerms:
+        terms: TrainingTerms
+        terms = self.model.autoencode(batch) if self.pretraining else self.model(batch, self.progress)
+        return terms
+
+    def _end_pretraining(self) -> None:
+        """After the last epoch of it: a new decoder, if so configured, and an optimiser without a memory."""
+        if self.pretraining:
+            return
+        if self.variant.pretraining.reset_decoder:
+            self.model.reset_decoder(self.variant)
+        for optimizer in (self.inference_optimizer, self.generator_optimizer):
+            optimizer.state.clear()
 
     def _keep_best(self, loss: float) -> None:
         """Keeps the best weights; on a learning-rate decay goes back to them."""

@@ -19,13 +19,12 @@ from trainables.parts import Part, require
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """Sums over a batch, detached: nats of the objective, of the NLL and of the KL; words and sentences."""
+    """Sums over a batch, detached: nats of the objective, of the NLL and of the KL; words."""
 
     objective: Tensor
     nll: Tensor
     kl: Tensor
     words: int
-    sentences: int
 
 
 class Learner(Protocol):
@@ -99,6 +98,7 @@ class Aggressive(Updates, name="aggressive"):
     inner_limit: int = 100
     inner_window: int = 15
     mi_margin: float = 2.0
+    published_mi: bool = False
 
     def __post_init__(self) -> None:
         require(self.aggressive_epochs >= 0, "aggressive_epochs", ">= 0", self.aggressive_epochs)
@@ -152,7 +152,9 @@ class _AggressiveRule(_JointRule):
     def after_epoch(self, epochs_done: int, valid: SplitMetrics) -> None:
         if not self.state.aggressive:
             return
+        published = self.config.published_mi
+        information = valid.mutual_information_batch if published else valid.mutual_information
         margin = self.config.mi_margin * valid.mutual_information_se
-        fell = valid.mutual_information < self.state.best_mutual_information - margin
-        self.state.best_mutual_information = max(self.state.best_mutual_information, valid.mutual_information)
+        fell = information < self.state.best_mutual_information - margin
+        self.state.best_mutual_information = max(self.state.best_mutual_information, information)
         self.state.aggressive = not fell and epochs_done < self.config.aggressive_epochs

@@ -7,12 +7,15 @@ import pkgutil
 from dataclasses import dataclass, field
 
 from trainables import variants
+from trainables.combinations import conflicts
+from trainables.conditions import Condition, Unconditional
 from trainables.decoders import Decoder, LSTMDecoder
 from trainables.encoders import Encoder, LSTMEncoder
 from trainables.initialization import Default, Initialization
 from trainables.latents import Gaussian, Latent
 from trainables.optimizers import Adam, Optimizer
-from trainables.parts import NOT_A_KNOB, Part, nearest, require
+from trainables.parts import NOT_A_KNOB, KnobError, Part, nearest, require
+from trainables.pretraining import Pretraining
 from trainables.rates import Rate
 from trainables.sizes import Sizes
 from trainables.updates import Joint, Updates
@@ -27,28 +30,49 @@ class Variant(Part):
     encoder: Encoder = field(default_factory=LSTMEncoder)
     latent: Latent = field(default_factory=Gaussian)
     decoder: Decoder = field(default_factory=LSTMDecoder)
+    condition: Condition = field(default_factory=Unconditional)
     rate: Rate = field(default_factory=Rate)
     updates: Updates = field(default_factory=Joint)
+    pretraining: Pretraining = field(default_factory=Pretraining)
     optimizer: Optimizer = field(default_factory=Adam)
     initialization: Initialization = field(default_factory=Default)
     sizes: Sizes = field(default_factory=Sizes)
     word_keep_rate: float = 1.0
     batch_size: int = 16
+    batch_weighting: str = "sentences"
     clip_norm: float = 5.0
 
     def __post_init__(self) -> None:
         require(0 <= self.word_keep_rate <= 1, "word_keep_rate", "in [0, 1]", self.word_keep_rate)
         require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
+        weighting = self.batch_weighting
+        require(weighting in ("sentences", "equal"), "batch_weighting", "sentences or equal", weighting)
         require(self.clip_norm > 0, "clip_norm", "> 0", self.clip_norm)
+
+    def check(self) -> None:
+        """Checks what no part can check alone; `with_knobs` does not: its way may lead over what cannot be.
+
+        Raises:
+            KnobError: parts that cannot be combined, with the reason.
+        """
+        for conflict in conflicts(self):
+            raise KnobError(conflict)
+
+    @property
+    def decoder_label(self) -> str:
+        """What tells models without a latent variable apart: the decoder, and what it is told."""
+        return self.decoder.label + self.condition.label
 
     def shared_knobs(self) -> set[str]:
         """Knobs that a variant has in common with its baseline: model size, dropout, training procedure.
 
-        The others are the remedies' own: encoder, latent variable, KL term, updates, word dropout, and the
-        choice of the decoder, for each of which there is a baseline.
+        The others are the remedies' own: encoder, latent variable, KL term, updates, pretraining, word
+        dropout, skip connections, and the choice of the decoder and of what it is told, for each of which
+        there is a baseline.
         """
-        own = {"encoder", "latent", "updates", "decoder", "dilation", "word_keep_rate"}
-        for part in (self.encoder, self.latent, self.rate, self.updates):
+        own = {"encoder", "latent", "updates", "word_keep_rate", "skip_connections"}
+        own |= {"decoder", "dilation", "condition", "label_size"}
+        for part in (self.encoder, self.latent, self.rate, self.updates, self.pretraining):
             own |= part.knobs().keys()
         return self.knobs().keys() - own
 

@@ -1,0 +1,14 @@
+"""The target, and the weight of the distance to it."""
+
+from optuna.distributions import FloatDistribution
+
+from search_spaces.space import SearchSpace
+from trainables.variants.kl_target import VARIANT
+
+SPACE = SearchSpace(
+    VARIANT,
+    lambda extent: {
+        "kl_target": FloatDistribution(1.0, 30.0, log=True),
+        "beta": FloatDistribution(0.1, 1.0, log=True),
+    },
+)

@@ -1,0 +1,10 @@
+"""Means of the posterior are batch-normalised, so that the KL cannot vanish."""
+
+from trainables.latents import BatchNormGaussian
+from trainables.variant import Variant
+
+VARIANT = Variant(
+    name="batch_norm",
+    paper="Zhu et al. 2020, A Batch Normalized Inference Network Keeps the KL Vanishing Away",
+    latent=BatchNormGaussian(),
+)

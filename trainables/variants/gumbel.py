@@ -1,0 +1,10 @@
+"""Categorical codes through the Gumbel-softmax, its temperature annealed."""
+
+from trainables.codes import Gumbel
+from trainables.variant import Variant
+
+VARIANT = Variant(
+    name="gumbel",
+    paper="Jang et al. 2017, Categorical Reparameterization with Gumbel-Softmax",
+    latent=Gumbel(),
+)

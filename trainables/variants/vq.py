@@ -1,0 +1,10 @@
+"""Codes by nearest neighbour in a codebook, with an autoregressive prior over them."""
+
+from trainables.codes import VectorQuantized
+from trainables.variant import Variant
+
+VARIANT = Variant(
+    name="vq",
+    paper="van den Oord et al. 2017, Neural Discrete Representation Learning",
+    latent=VectorQuantized(),
+)
