@@ -78,8 +78,9 @@ def beam(
 ) -> list[Sentence]:
     """The most probable sentence that a beam of `width` open hypotheses finds, without a length penalty.
 
-    Ended hypotheses take no place in the beam. The search ends when no open hypothesis is more probable
-    than the best ended one; where none has ended within `limit` words, the best open one is cut off.
+    A hypothesis ends where that is among the `width` most probable continuations; it then takes no place
+    in the beam. The search is over when no open hypothesis is more probable than the best ended one. Where
+    none has ended within `limit` words, the best open one is cut off.
     """
     found: list[Sentence | None] = [None] * len(z_BZ)
     at_R = torch.arange(len(z_BZ), device=z_BZ.device)
@@ -90,7 +91,9 @@ def beam(
         sentence_RK = at_R.repeat_interleave(width)
         log_p = _next_words(model, words_RKT.flatten(0, 1), z_BZ, labels_B, sentence_RK)
         total_RKV = scores_RK.unsqueeze(2) + log_p.view(*scores_RK.shape, -1)
-        _keep_better(found, at_R, words_RKT, total_RKV[:, :, END], END)
+        least_R11 = total_RKV.flatten(1).topk(width)[0][:, -1:, None]
+        ends_RKV = total_RKV.where(total_RKV >= least_R11, -torch.inf)
+        _keep_better(found, at_R, words_RKT, ends_RKV[:, :, END], END)
         total_RKV[:, :, END] = -torch.inf
         scores_RK, place_RK = total_RKV.flatten(1).topk(width)
         parent_RK, word_RK = place_RK // total_RKV.shape[2], place_RK % total_RKV.shape[2]

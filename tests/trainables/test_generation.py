@@ -28,7 +28,7 @@ class Speaker:
     logits of words, and a label makes its word all but certain."""
 
     def __init__(self, decoder: Decoder, shifts: dict[int, float] | None = None) -> None:
-        self.decoder = decoder.build(len(VOCABULARY), SIZES).eval()
+        self.decoder = decoder.build(len(VOCABULARY), SIZES, SIZES.latent_size).eval()
         with torch.no_grad():
             for weight in self.decoder.parameters():
                 weight.mul_(2.0)
@@ -82,7 +82,7 @@ def test_greedy_takes_the_most_probable_word_at_each_step(model: Speaker, z_BZ: 
 
 def test_a_wide_beam_finds_the_most_probable_sentence(model: Speaker, z_BZ: Tensor) -> None:
     limit = 4
-    width = len(SAID) ** (limit - 1)
+    width = len((*SAID, END)) * len(SAID) ** (limit - 1)  # all continuations at the last step
     differs = 0
     for z_Z, sentence, easy in zip(
         z_BZ, beam(model, z_BZ, limit=limit, width=width), greedy(model, z_BZ, limit=limit), strict=True
