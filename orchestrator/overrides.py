@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from orchestrator.ranges import distribution, knob_value
 from orchestrator.spec_errors import KeyPath, Problem, ProblemsError, hint
@@ -136,7 +136,9 @@ class _Planner:
                 problems.extend(error.problems)
         if problems:
             raise ProblemsError(problems)
-        return VariantPlan(self.name, knobs, found)
+        plan = VariantPlan(self.name, knobs, found)
+        self._check_combinations(plan, extent)
+        return plan
 
     def _shapes(self, variant: Variant, filled: tuple[str, ...]) -> list[Variant]:
         """The variant with each part that the spec lets stand in its slots."""
@@ -159,6 +161,22 @@ class _Planner:
         if knob in self.own.knobs and any(knob in shape.shared_knobs() for shape in self.shapes):
             text = f"{knob} must be fixed at the top, so that the baseline has it too, got it for {self.name}"
             raise ProblemsError([Problem(entry.path, text)])
+
+    def _check_combinations(self, plan: VariantPlan, extent: Extent) -> None:
+        """Refuses what the search might put together and cannot be combined."""
+        tried: list[Variant] = []
+        for shape in self.shapes:
+            searched = {knob: _edges(found) for knob, found in plan.distributions.items()}
+            searched = {knob: edges for knob, edges in searched.items() if knob not in shape.slots()}
+            first = shape.with_knobs(plan.knobs | {knob: edges[0] for knob, edges in searched.items()})
+            tried += [first.with_knobs({knob: edge}) for knob, edges in searched.items() for edge in edges]
+            tried.append(first)
+        for variant in tried:
+            try:
+                variant.check()
+                variant.pretraining.check(extent.epochs)
+            except KnobError as error:
+                raise ProblemsError([Problem(self.own.path, f"{self.name}: {error}")]) from None
 
     def _check_presence(self, knob: str, entry: _Entry, present: set[str]) -> bool:
         """Whether the variant has the knob; False where an entry at the top means other variants."""
@@ -215,6 +233,13 @@ def _unknown_variants(chosen: Mapping[str, Changes]) -> Iterator[Problem]:
             )
         elif name not in known:
             yield Problem(changes.path, f"no variant {name!r}; {hint(name, known)}")
+
+
+def _edges(found: BaseDistribution) -> Sequence[Any]:
+    """The choices of a categorical distribution, the ends of an interval."""
+    if isinstance(found, FloatDistribution | IntDistribution):
+        return found.low, found.high
+    return choices_of(found)
 
 
 def choices_of(found: BaseDistribution) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.spec import SweepSpec
 from orchestrator.spec_errors import SpecError
 from orchestrator.sweep_folder import name_in_use
-from trainables.corpora import Corpus, load_corpus
+from trainables.corpora import Corpus, CorpusError, load_corpus
 
 MINIMUM_FREE = 200_000_000
 _SQLITE = "sqlite:///"
@@ -37,11 +37,18 @@ def read_corpus(spec: SweepSpec) -> Corpus:
     """The corpus of a spec.
 
     Raises:
-        CorpusError: it cannot be used.
+        CorpusError: it cannot be used, or has no labels where a variant is told them.
     """
-    return load_corpus(
+    corpus = load_corpus(
         spec.corpus, seed=spec.seed, vocabulary_size=spec.vocabulary_size, max_sentences=spec.max_sentences
     )
+    told = any("condition" in knobs for knobs in spec.baselines())
+    if told and not corpus.label_names:
+        raise CorpusError(
+            f"condition=label (conditional) must have label<TAB>sentence in every line of the corpus,"
+            f" got none with a label: {corpus.source}"
+        )
+    return corpus
 
 
 def check_resources(spec: SweepSpec) -> None:

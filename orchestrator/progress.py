@@ -237,7 +237,7 @@ def _short(plan: TrialPlan) -> Text:
 
 def describe(plan: TrialPlan) -> str:
     """A trial in few words: variant, decoder where it is not the usual one, searched knobs, seed."""
-    decoder = plan.build().decoder.label
+    decoder = plan.build().decoder_label
     parts = [plan.variant]
     if plan.kind == "baseline":
         parts.append(decoder)

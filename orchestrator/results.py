@@ -65,7 +65,7 @@ class TrialResult:
             "trial_id": self.trial_id,
             "variant": plan.variant,
             "kind": plan.kind,
-            "decoder": plan.build().decoder.label,
+            "decoder": plan.build().decoder_label,
             "seed": plan.seed,
             "knobs": plan.label,
             "failure": self.failure or "",

@@ -209,7 +209,7 @@ class ReconcileCallback(tune.Callback):
 
 
 def _decoder(plan: TrialPlan) -> str:
-    return plan.build().decoder.label
+    return plan.build().decoder_label
 
 
 def _new_study(study: VariantPlan, plan: SearchPlan) -> optuna.Study:

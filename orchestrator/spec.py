@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 SPEC_FILE = "sweep.yaml"
 EMBEDDED = "embedded"
 _BASELINE = "language_model"
-_FIRST = ("vanilla", "annealed", "dilated", "cyclical", "aggressive")
+_DEFAULT = ("vanilla", "annealed", "dilated", "cyclical", "aggressive")
+_NEEDS_LABELS = "conditional"
+_ALL = "all"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _LARGEST_SEED = 2**32 - 1
@@ -211,12 +213,15 @@ class SweepSpec(BaseModel):
     @classmethod
     def _with_overrides(cls, value: object) -> object:
         if value is None:
+            value = {name: {} for name in _DEFAULT}
+        elif value == _ALL:
             value = {name: {} for name in _all_variants()}
         elif value in ([], {}):
             raise ValueError(f"variants must name at least one, got {shown(value)}")
         elif isinstance(value, dict):
             value = {name: {} if own is None else own for name, own in value.items()}
         elif isinstance(value, list) and all(isinstance(name, str) for name in value):
+            value = [each for name in value for each in (_all_variants() if name == _ALL else (name,))]
             twice = [name for index, name in enumerate(value) if name in value[:index]]
             if twice:
                 raise ValueError(f"variants must differ, got {twice[0]!r} twice")
@@ -251,9 +256,10 @@ class SweepSpec(BaseModel):
 
 
 def _all_variants() -> list[str]:
-    """As `trainables.variant.variant_names`, without torch; the baseline is no choice."""
-    names = {module.name for module in pkgutil.iter_modules(variant_modules.__path__)} - {_BASELINE}
-    return [name for name in _FIRST if name in names] + sorted(names - set(_FIRST))
+    """As `trainables.variant.variant_names`, without torch; those that any corpus will do for."""
+    names = {module.name for module in pkgutil.iter_modules(variant_modules.__path__)}
+    names -= {_BASELINE, _NEEDS_LABELS}
+    return [*_DEFAULT, *sorted(names - set(_DEFAULT))]
 
 
 def _default_name(corpus: Path | None) -> str:

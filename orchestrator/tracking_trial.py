@@ -20,5 +20,5 @@ def trial_params(plan: TrialPlan) -> dict[str, str]:
     """Every knob of the variant, searched or not, and what the trial is."""
     variant = plan.build()
     about = {"variant": plan.variant, "kind": plan.kind, "seed": plan.seed}
-    about["decoder_label"] = variant.decoder.label
+    about["decoder_label"] = variant.decoder_label
     return {name: str(value) for name, value in (variant.knobs() | about).items()}

@@ -71,14 +71,9 @@ _CONFLICTS = (
     ),
     _Conflict(
         _quantized,
-        lambda variant: not variant.rate.is_elbo,
-        "latent=vq takes no schedule, beta, free_bits or kl_target: the rate of its codes gives the encoder"
-        " no gradient",
-    ),
-    _Conflict(
-        _discrete,
-        _pretrained,
-        "pretraining_epochs needs a Gaussian latent variable: an autoencoder is trained on its mean",
+        lambda variant: not variant.rate.is_elbo or _pretrained(variant),
+        "latent=vq takes no schedule, beta, free_bits, kl_target or pretraining_epochs: the rate of its codes"
+        " gives the encoder no gradient",
     ),
     _Conflict(
         _discrete,

@@ -37,7 +37,7 @@ class Latent(Part, ABC):
     """Configuration of a latent variable."""
 
     gaussian: ClassVar[bool] = False
-    """Whether it has a Gaussian posterior, whose mean an autoencoder and a label's prior can do with."""
+    """Whether its prior may be a Gaussian that depends on a label."""
 
     @abstractmethod
     def build(self, hidden_width: int, sizes: Sizes) -> LatentModule: ...

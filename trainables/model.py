@@ -100,12 +100,6 @@ class TextVAE(nn.Module):
         nll_B = self.reconstruction_nll(batch, posterior.training_draw(progress).z_BZ)
         return TrainingTerms(nll_B, posterior.kl(), posterior.auxiliary_loss())
 
-    def autoencode(self, batch: Batch) -> TrainingTerms:
-        """The same with z at its mean, for an autoencoder."""
-        posterior = self.posterior(batch)
-        nll_B = self.reconstruction_nll(batch, posterior.mode().z_BZ)
-        return TrainingTerms(nll_B, posterior.kl(), posterior.auxiliary_loss())
-
     def reset_decoder(self, variant: Variant) -> None:
         """Gives the decoder new initial weights, from torch's global generator."""
         width = self.z_width + variant.condition.width

@@ -19,7 +19,6 @@ from trainables.batches import Batch, count_batches, random_batch, training_batc
 from trainables.evaluation import evaluate, importance_weighted_nll
 from trainables.model import TextVAE, TrainingTerms
 from trainables.optimizers import DecayState
-from trainables.parts import KnobError
 from trainables.records import Cost, EpochMetrics, FinalMetrics, RunningNLL
 from trainables.schedules import Progress
 from trainables.splits import Corpus
@@ -44,11 +43,9 @@ class Training:
     def __init__(
         self, variant: Variant, corpus: Corpus, *, epochs: int, seed: int, device: str = "cpu"
     ) -> None:
-        pretraining = variant.pretraining.pretraining_epochs
         if epochs < 1:
             raise ValueError(f"epochs must be >= 1, got {epochs}")
-        if pretraining >= epochs:
-            raise KnobError(f"pretraining_epochs must be below the {epochs} epochs, got {pretraining}")
+        variant.pretraining.check(epochs)
         self.variant, self.corpus, self.epochs = variant, corpus, epochs
         self.device = torch.device(device)
         torch.manual_seed(seed)
@@ -136,7 +133,7 @@ class Training:
         counts as much as any other."""
         batch = batch.to(self.device)
         sentences, length = batch.tokens_BT.shape
-        terms = self._terms(batch)
+        terms: TrainingTerms = self.model(batch, self.progress)
         nll = terms.nll_B.mean()
         objective = nll + terms.auxiliary
         if not self.pretraining:
@@ -211,11 +208,6 @@ class Training:
             kl += loss.kl
         sentences = len(self.corpus.train)
         return float(nll) / sentences, float(kl) / sentences
-
-    def _terms(self, batch: Batch) -> TrainingTerms:
-        terms: TrainingTerms
-        terms = self.model.autoencode(batch) if self.pretraining else self.model(batch, self.progress)
-        return terms
 
     def _end_pretraining(self) -> None:
         """After the last epoch of it: a new decoder, if so configured, and an optimiser without a memory."""
