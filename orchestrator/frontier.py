@@ -30,8 +30,8 @@ BASELINE = "language_model"
 IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
 OBJECTIVES = ("nll", "kl", "nll_plus_kl")
 FIGURES = (
-    *OBJECTIVES, "iw_nll", "iw_nll_se", "mutual_information", "active_units", "valid_nll_plus_kl",
-    "seconds", "optimizer_steps", "inner_steps", "tokens",
+    *OBJECTIVES, "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information", "active_units",
+    "valid_nll_plus_kl", "seconds", "optimizer_steps", "inner_steps", "tokens",
 )  # fmt: skip
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,

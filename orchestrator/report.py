@@ -11,7 +11,8 @@ from rich.console import Console
 
 from orchestrator.figures import frontier_html, frontier_png
 from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
-from orchestrator.results import ERROR, TrialResult, losses_by_trial, runs_frame
+from orchestrator.iw_gain import with_iw_gain
+from orchestrator.results import ERROR, TrialResult, iw_losses_by_trial, losses_by_trial, runs_frame
 from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
 
 
@@ -32,6 +33,7 @@ class Report:
         ended = [result for result in results if result.ended]
         compared = runs_frame(result for result in ended if result.failure != ERROR)
         table = configurations(compared, losses_by_trial(ended), entropy_floor=entropy_floor)
+        table = with_iw_gain(table, compared, iw_losses_by_trial(ended))
         return cls(title, ended, runs_frame(ended), table, entropy_floor)
 
     def write(self, folder: Path) -> list[Path]:

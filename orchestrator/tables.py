@@ -19,7 +19,7 @@ from orchestrator.frontier import BASELINE, best_of_each_variant
 from orchestrator.gain import SIGNIFICANT
 from orchestrator.wording import difference, number, plural, signed, uncertainty
 
-_NUMBERS = ("NLL", "KL", "NLL + KL", "MI", "active units", "vs baseline", "above floor", "runs")
+_NUMBERS = ("NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", "above floor", "runs")
 _NARROW = {"NLL + KL": "NLL\n+ KL", "active units": "active\nunits", "above floor": "above\nfloor"}
 _WINS, _ON_FRONTIER, _STALE = "✓", "•", "†"
 _MEANINGS = {
@@ -104,6 +104,7 @@ def _cells(row: pd.Series, entropy_floor: float | None) -> dict[str, str]:
         "NLL": number(row["nll"]),
         "KL": number(row["kl"]),
         "NLL + KL": number(row["nll_plus_kl"]),
+        "IW-NLL": number(row["iw_nll"]),
         "MI": number(row["mutual_information"]),
         "active units": number(units, 0 if units.is_integer() else 1),
         "vs baseline": f"{_WINS} {versus}" if row["beats_baseline"] else versus,
@@ -144,9 +145,23 @@ def _caption(rows: pd.DataFrame) -> str:
         _WINS: rows["beats_baseline"].any(),
         _STALE: (~rows["fresh"]).any(),
     }
-    return "; ".join(
-        ["nats per sentence, ± 1 standard error", *(_MEANINGS[m] for m, use in used.items() if use)]
-    )
+    notes = ["nats per sentence, ± 1 standard error", *_iw_effort(rows)]
+    return "; ".join([*notes, *(_MEANINGS[mark] for mark, use in used.items() if use)])
+
+
+def _iw_effort(rows: pd.DataFrame) -> list[str]:
+    """What the column IW-NLL rests on."""
+    known = rows[["iw_samples", "iw_sentences", "iw_nll_se"]].dropna()
+    if known.empty:
+        return []
+    samples, sentences = (_span(known[name]) for name in ("iw_samples", "iw_sentences"))
+    error = uncertainty(known["iw_nll_se"].max())
+    return [f"IW-NLL: {samples} samples of z, {sentences} test sentences, ± {error} at most"]
+
+
+def _span(counts: pd.Series) -> str:
+    low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _line(cells: list[str]) -> str:

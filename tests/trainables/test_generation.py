@@ -66,7 +66,7 @@ def model(request: pytest.FixtureRequest) -> Speaker:
 
 
 @pytest.fixture
-def z_BZ() -> Tensor:  # noqa: N802
+def z_BZ() -> Tensor:
     return torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
 
 
