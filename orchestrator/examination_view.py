@@ -13,6 +13,8 @@ from orchestrator.examined import Examined
 from orchestrator.progress import describe, duration
 from orchestrator.records import TrialPlan
 
+ESTIMATING = "estimating the time left"
+
 
 class ExaminationView(AbstractContextManager["ExaminationView"]):
     """Shown from the `with` block's begin to its end."""
@@ -20,15 +22,14 @@ class ExaminationView(AbstractContextManager["ExaminationView"]):
     def __init__(self, console: Console, total: int) -> None:
         self.console, self.total = console, total
         self._done = 0
-        self._start = time.monotonic()
+        self._first = 0.0
         self._bar = Progress(
             TextColumn("examining"), BarColumn(40), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
             console=console, disable=not console.is_terminal, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=total, left="estimating the time left")
+        self._task = self._bar.add_task("", total=total, left=ESTIMATING)
 
     def __enter__(self) -> Self:
-        self._start = time.monotonic()
         self._bar.start()
         return self
 
@@ -51,12 +52,16 @@ class ExaminationView(AbstractContextManager["ExaminationView"]):
 
     def _advance(self) -> None:
         self._done += 1
+        if self._done == 1:
+            self._first = time.monotonic()
         self._bar.update(self._task, completed=self._done, left=self._left())
 
     def _left(self) -> str:
         if self._done >= self.total:
             return "done"
-        seconds = (time.monotonic() - self._start) / self._done * (self.total - self._done)
+        if self._done == 1:  # the first had to wait for its process to start
+            return ESTIMATING
+        seconds = (time.monotonic() - self._first) / (self._done - 1) * (self.total - self._done)
         return f"about {duration(seconds)} left"
 
     def _say(self, line: str, style: str = "") -> None:

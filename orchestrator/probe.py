@@ -1,7 +1,7 @@
 """What the latent knows of a corpus's labels.
 
-Two readings of the posterior means μ: a linear classifier, which learns the training labels, and a Gaussian
-mixture with a component a label, fitted by EM to μ alone.
+Two readings of the posterior means μ of the active units: a linear classifier, which learns the training
+labels, and a Gaussian mixture with a component a label, fitted by EM to μ alone.
 
 Shape suffixes: N sentences, D features, C labels, K components.
 """
@@ -62,8 +62,8 @@ def probe(
 ) -> Probe:
     """Fits classifier and mixture on train and judges them on test; labels are 0 … C − 1.
 
-    A latent that says the same of every sentence is no error: the classifier then says the most frequent
-    label, and the mixture puts all sentences into one component.
+    A latent that says the same of every sentence, or has no active unit (D = 0), is no error: the classifier
+    then says the most frequent label, and the mixture puts all sentences into one component.
     """
     counts_C = np.bincount(train_labels_N)
     majority = int(counts_C.argmax())
@@ -91,8 +91,8 @@ def naming(component_N: Labels, label_N: Labels) -> Labels:
 
 
 def _classified(train_ND: Features, labels_N: Labels, test_ND: Features, seed: int) -> Labels:
-    if len(np.unique(labels_N)) == 1:
-        return np.full(len(test_ND), labels_N[0])
+    if not _varies(train_ND) or len(np.unique(labels_N)) == 1:
+        return np.full(len(test_ND), np.bincount(labels_N).argmax())
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -103,7 +103,7 @@ def _classified(train_ND: Features, labels_N: Labels, test_ND: Features, seed: i
 def _components(train_ND: Features, test_ND: Features, components: int, seed: int) -> tuple[Labels, Labels]:
     """The most probable component of each sentence of train and of test."""
     sentences, features = train_ND.shape
-    if sentences < components or not np.ptp(train_ND, axis=0).any():
+    if sentences < components or not _varies(train_ND):
         return np.zeros(sentences, dtype=np.int64), np.zeros(len(test_ND), dtype=np.int64)
     full = sentences >= SENTENCES_A_PARAMETER * components * features
     mixture = GaussianMixture(
@@ -117,3 +117,7 @@ def _components(train_ND: Features, test_ND: Features, components: int, seed: in
         warnings.simplefilter("ignore", ConvergenceWarning)  # as with fewer distinct points than components
         mixture.fit(train_ND.astype(np.float64))
     return mixture.predict(train_ND.astype(np.float64)), mixture.predict(test_ND.astype(np.float64))
+
+
+def _varies(features_ND: Features) -> bool:
+    return bool(np.ptp(features_ND, axis=0).any())

@@ -20,7 +20,12 @@ from orchestrator.gain import SIGNIFICANT
 from orchestrator.wording import difference, number, plural, signed, uncertainty
 
 _NUMBERS = ("NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", "above floor", "runs")
-_NARROW = {"NLL + KL": "NLL\n+ KL", "active units": "active\nunits", "above floor": "above\nfloor"}
+_NARROW = {
+    "NLL + KL": "NLL\n+ KL",
+    "IW-NLL": "IW-\nNLL",
+    "active units": "active\nunits",
+    "above floor": "above\nfloor",
+}
 _WINS, _ON_FRONTIER, _STALE = "✓", "•", "†"
 _MEANINGS = {
     _ON_FRONTIER: f"{_ON_FRONTIER} on the frontier",

@@ -81,13 +81,13 @@ def _knowledge(pages: Sequence[Page]) -> Iterator[str]:
     yield "## What the latent knows of the labels\n"
     yield "| model | linear classifier | mixture | NMI |\n| --- | ---: | ---: | ---: |"
     for page, probe in probed:
-        shares = (f"{share:.0%}" for share in (probe.accuracy, probe.mixture_accuracy))
+        shares = map(_percent, (probe.accuracy, probe.mixture_accuracy))
         yield f"| {_plain(describe(page.plan))} | {' | '.join(shares)} | {number(probe.nmi)} |"
     yield (
-        f"\nOf {plural(first.test_sentences, 'test sentence')}, from the posterior means of"
-        f" {first.train_sentences} training sentences: by logistic regression, and by a Gaussian mixture that"
-        " is told no labels. Always saying the most frequent label is right for"
-        f" {first.majority:.0%}.\n"
+        f"\nShares of {plural(first.test_sentences, 'test sentence')} whose label is found in the posterior"
+        " means of the active units: by logistic regression, and by a Gaussian mixture with a component a"
+        f" label, both fitted to {plural(first.train_sentences, 'training sentence')}, the mixture without"
+        f" the labels. Always saying the most frequent label is right for {_percent(first.majority)}.\n"
     )
 
 
@@ -103,12 +103,10 @@ def _run(page: Page) -> Iterator[str]:
     )
     yield "### Samples from the prior\n"
     for place, sample in enumerate(texts.samples, 1):
-        yield f"{place}. {_told(sample.label)}" + "\n   ".join(_decodings(sample.decoded))
+        yield f"{place}. {_told(sample.label)}{_decodings(sample.decoded)}"
     yield "\n### Reconstructions\n"
     for place, row in enumerate(texts.reconstructions, 1):
-        yield f"{place}. {_told(row.label)}{_plain(row.sentence)}\n   - " + "\n   - ".join(
-            _decodings(row.decoded)
-        )
+        yield f"{place}. {_told(row.label)}{_plain(row.sentence)}\n    - {_decodings(row.decoded)}"
     yield "\n### From one sentence to another\n"
     for (first, second), way in groupby(texts.interpolations, lambda row: (row.first, row.second)):
         yield from _way(first, second, list(way))
@@ -117,21 +115,26 @@ def _run(page: Page) -> Iterator[str]:
 def _way(first: str, second: str, way: Sequence[Waypoint]) -> Iterator[str]:
     yield "| z | greedy |\n| ---: | --- |"
     yield f"| *sentence* | {_plain(first)} |"
-    for point in way:
-        yield f"| {point.share:.0%} | {_plain(point.decoded.greedy)} |"
+    for text, points in groupby(way, lambda point: point.decoded.greedy):
+        shares = [_percent(point.share) for point in points]
+        yield f"| {' – '.join(dict.fromkeys((shares[0], shares[-1])))} | {_plain(text)} |"
     yield f"| *sentence* | {_plain(second)} |\n"
 
 
-def _decodings(decoded: Decoded) -> list[str]:
-    """A line for each text, led by the decodings that give it."""
+def _decodings(decoded: Decoded) -> str:
+    """Each text, led by the decodings that give it; all but the first are items below it."""
     names: dict[str, list[str]] = {}
     for name, text in vars(decoded).items():
         names.setdefault(text, []).append(name)
-    return [f"*{', '.join(of)}*: {_plain(text) or '(nothing)'}" for text, of in names.items()]
+    return "\n    - ".join(f"*{', '.join(of)}*: {_plain(text) or '(nothing)'}" for text, of in names.items())
 
 
 def _told(label: str) -> str:
-    return f"**{_plain(label)}** " if label else ""
+    return f"**{_plain(label)}:** " if label else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _plain(text: str) -> str:

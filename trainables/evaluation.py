@@ -167,13 +167,18 @@ def batch_mutual_information(posterior: Posterior, draw: Draw) -> float:
 
 
 def active_units(mean_NGD: Tensor) -> int:
-    """Number of latent units j with Var_x(μ_j) ≥ 0.01 (Burda et al. 2016).
+    """Number of active latent units."""
+    return int(active(mean_NGD).sum())
+
+
+def active(mean_NGD: Tensor) -> Tensor:
+    """Whether Var_x(μ_j) ≥ 0.01, for each latent unit j, as a mask G (Burda et al. 2016).
 
     For a code, whose mean is a vector of probabilities, the variances of its entries are added up.
     """
     if len(mean_NGD) < 2:
-        return 0
-    return int((mean_NGD.var(dim=0).sum(1) >= ACTIVE_UNIT_VARIANCE).sum())
+        return torch.zeros_like(mean_NGD[0, :, 0], dtype=torch.bool)
+    return mean_NGD.var(dim=0).sum(1) >= ACTIVE_UNIT_VARIANCE
 
 
 def codebook_perplexity(mean_NGD: Tensor) -> float | None:

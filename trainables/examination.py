@@ -1,7 +1,7 @@
 """What is found out about a trained model when the search is over: a tighter bound, what it says, and what
 its latent variable tells of each sentence.
 
-Shape suffixes: N sentences, D numbers that describe a sentence.
+Shape suffixes: N sentences, G groups of latent units, D numbers that describe a group or a sentence.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from trainables.evaluation import (
     EVALUATION_BATCH,
     EVALUATION_SEED,
     ImportanceWeighted,
+    active,
     importance_weighted_nll,
 )
 from trainables.model import TextVAE
@@ -43,7 +44,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Posterior means of labelled sentences as mean_ND, and their labels."""
+    """Posterior means of labelled sentences as mean_ND, of the active units alone, and the labels.
+
+    The mean of an inactive unit may tell sentences apart by differences that are far below its posterior's
+    noise: a classifier that scales its features would find them, where a decoder finds nothing.
+    """
 
     mean_ND: NDArray[np.float32]
     labels_N: NDArray[np.int64]
@@ -51,7 +56,7 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found out; `train` and `test` only of a labelled corpus, at most `MOST_SENTENCES` of each."""
+    """What was found out; `train` and `test` of a labelled corpus alone, at most `MOST_SENTENCES` of each."""
 
     weighted: ImportanceWeighted
     texts: Texts | None = None
@@ -71,21 +76,33 @@ def examine(variant: Variant, weights: Mapping[str, Tensor], corpus: Corpus, req
     if not request.texts:
         return Examination(weighted)
     texts = write_texts(model, corpus, device, told_labels=variant.condition.width > 0)
-    return Examination(
-        weighted, texts, *(_knowledge(model, split, device) for split in (corpus.train, corpus.test))
-    )
+    if not corpus.label_names:
+        return Examination(weighted, texts)
+    return Examination(weighted, texts, *_knowledge(model, corpus, device))
 
 
 @torch.no_grad()
-def _knowledge(model: TextVAE, split: Split, device: torch.device) -> Knowledge | None:
-    if split.labels is None:
-        return None
+def _knowledge(model: TextVAE, corpus: Corpus, device: torch.device) -> tuple[Knowledge, Knowledge]:
+    """Of train and of test, both of the units that are active on train."""
+    (train_NGD, train_N), (test_NGD, test_N) = (
+        _means(model, split, device) for split in (corpus.train, corpus.test)
+    )
+    kept_G = active(train_NGD)
+    return Knowledge(_flat(train_NGD[:, kept_G]), train_N), Knowledge(_flat(test_NGD[:, kept_G]), test_N)
+
+
+def _means(model: TextVAE, split: Split, device: torch.device) -> tuple[Tensor, NDArray[np.int64]]:
     model.eval()
     chosen = np.random.default_rng(EVALUATION_SEED).permutation(len(split))[:MOST_SENTENCES]
-    means: list[NDArray[np.float32]] = []
-    labels: list[NDArray[np.int64]] = []
+    means: list[Tensor] = []
+    labels: list[Tensor] = []
     for batch in evaluation_batches(split.take(chosen), EVALUATION_BATCH):
         assert batch.labels_B is not None
-        means.append(model.posterior(batch.to(device)).mean_BGD.flatten(1).cpu().numpy())
-        labels.append(batch.labels_B.numpy())
-    return Knowledge(np.concatenate(means), np.concatenate(labels))
+        means.append(model.posterior(batch.to(device)).mean_BGD.cpu())
+        labels.append(batch.labels_B)
+    return torch.cat(means), torch.cat(labels).numpy()
+
+
+def _flat(mean_NGD: Tensor) -> NDArray[np.float32]:
+    flat_ND: NDArray[np.float32] = mean_NGD.flatten(1).numpy()
+    return flat_ND

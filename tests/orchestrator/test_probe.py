@@ -77,10 +77,12 @@ def test_a_collapsed_latent_gives_the_majority_share(value: float) -> None:
         planted(count, np.zeros((3, 1)), seed, shares) for seed, count in enumerate((900, 500))
     )
     constant = [np.full((count, 16), value, dtype=np.float32) for count in (900, 500)]
-    found = probe(constant[0], train_labels_N, constant[1], test_labels_N)
     share = float((test_labels_N == 1).mean())
-    assert (found.accuracy, found.majority, found.mixture_accuracy) == (share, share, share)
-    assert found.nmi == 0.0
+    for units in (16, 0):
+        train_ND, test_ND = (features_ND[:, :units] for features_ND in constant)
+        found = probe(train_ND, train_labels_N, test_ND, test_labels_N)
+        assert (found.accuracy, found.majority, found.mixture_accuracy) == (share, share, share)
+        assert found.nmi == 0.0
 
 
 def test_one_label_is_known_without_a_latent() -> None:
