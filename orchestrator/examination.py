@@ -69,7 +69,7 @@ class Examiner:
                     view.done(subject.plan, examined)
 
     def _subjects(self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None]) -> list[_Subject]:
-        known = kept(self.spec.folder)
+        known = kept(self.spec, self.corpus)
         plans = {result.trial_id: result.plan for result in report.results}
         return [
             _Subject(trial_id, plans[trial_id], checkpoints.get(trial_id), self._request(speaks))

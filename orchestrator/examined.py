@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.probe import Probe, probe
+from orchestrator.spec import SweepSpec
 from trainables.evaluation import standard_error
 from trainables.examination import Examination
+from trainables.splits import Corpus
 from trainables.texts import Texts
 
 FOLDER = "examined"
@@ -76,13 +78,17 @@ def keep(folder: Path, examined: Examined) -> None:
     os.replace(partial, target)
 
 
-def kept(folder: Path) -> dict[str, Examined]:
-    """All findings in the sweep's folder by trial id; a file that cannot be read counts as none."""
+def kept(spec: SweepSpec, corpus: Corpus) -> dict[str, Examined]:
+    """All findings in the sweep's folder by trial id. What cannot be read, or was found with another effort
+    than the spec's, counts as none."""
+    most = len(corpus.test)
+    sentences = most if spec.final_iw_sentences is None else min(most, spec.final_iw_sentences)
     found: dict[str, Examined] = {}
-    for path in sorted((folder / FOLDER).glob("*.json")):
+    for path in sorted((spec.folder / FOLDER).glob("*.json")):
         try:
             examined = _FORMAT.validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        found[examined.trial_id] = examined
+        if (examined.samples, len(examined.iw_nll_N)) == (spec.final_iw_samples, sentences):
+            found[examined.trial_id] = examined
     return found

@@ -13,24 +13,26 @@ from orchestrator.speakers import speakers
 from orchestrator.spec import SweepSpec
 from orchestrator.text_pages import Page, write_page, write_tables
 from orchestrator.tracking import MlflowTracker
+from trainables.splits import Corpus
 
 
 @dataclass(frozen=True)
 class Findings:
     """By trial id; those that were found before an interruption as well."""
 
+    spec: SweepSpec
     found: Mapping[str, Examined]
 
     @classmethod
-    def of(cls, folder: Path) -> Findings:
+    def of(cls, spec: SweepSpec, corpus: Corpus) -> Findings:
         """What is kept in the sweep's folder."""
-        return cls(kept(folder))
+        return cls(spec, kept(spec, corpus))
 
     def into(self, results: Iterable[TrialResult]) -> list[TrialResult]:
         """The results with the figures of the examinations in the place of the trials' own."""
         return [self._into(result) for result in results]
 
-    def publish(self, report: Report, tracker: MlflowTracker, spec: SweepSpec) -> list[Path]:
+    def publish(self, report: Report, tracker: MlflowTracker) -> list[Path]:
         """Logs figures and tables, a step behind the last epoch, and writes the page of texts; its path."""
         pages = [
             Page(result.plan, result.final, self.found[trial_id])
@@ -39,10 +41,10 @@ class Findings:
             if speaks and result.trial_id == trial_id and trial_id in self.found
         ]
         for trial_id, examined in self.found.items():
-            tracker.log_metrics(trial_id, examined.final(), spec.epochs + 1)
+            tracker.log_metrics(trial_id, examined.final(), self.spec.epochs + 1)
         for page in pages:
-            tracker.log_tables(page.examined.trial_id, write_tables(spec.folder, page.examined))
-        return [write_page(spec.folder, spec.name, pages)] if pages else []
+            tracker.log_tables(page.examined.trial_id, write_tables(self.spec.folder, page.examined))
+        return [write_page(self.spec.folder, self.spec.name, pages)] if pages else []
 
     def _into(self, result: TrialResult) -> TrialResult:
         examined = self.found.get(result.trial_id)

@@ -34,8 +34,8 @@ def trials_of_configurations(runs: pd.DataFrame) -> dict[Key, list[str]]:
 def with_iw_gain(configurations: pd.DataFrame, runs: pd.DataFrame, losses: Losses) -> pd.DataFrame:
     """The configurations with the columns ``iw_gain`` and ``iw_gain_se``.
 
-    As ``gain`` and ``gain_se`` (see ``frontier.configurations``), of IW-NLL: NaN where a run of the
-    configuration or of its baseline has not been examined.
+    As ``gain`` and ``gain_se`` (see ``frontier.configurations``), of IW-NLL: NaN where these are, and where a
+    run of the configuration or of its baseline has not been examined.
 
     Args:
         losses: IW-NLL of each sentence by trial id: same sentences, same order in every run.
@@ -43,27 +43,29 @@ def with_iw_gain(configurations: pd.DataFrame, runs: pd.DataFrame, losses: Losse
     members = {
         key: names
         for key, names in trials_of_configurations(runs).items()
-        if names and all(name in losses for name in names)
+        if all(name in losses for name in names)
     }
-    means = {key: _means(names, losses) for key, names in members.items()}
-    pooled = pooled_variance(list(means.values()))
-    baselines = {key[1]: key for key in keys(configurations[configurations["kind"] == "baseline"])}
-    gains: list[tuple[float, float]] = []
-    for key in keys(configurations):
-        baseline = baselines.get(key[1])
-        if key not in members or baseline not in members:
-            gains.append((math.nan, math.nan))
-        elif key == baseline:
-            gains.append((0.0, math.nan))
-        else:
-            theirs, ours = means[baseline], means[key]
-            seeds = math.hypot(seed_se(theirs, pooled), seed_se(ours, pooled))
-            sentences = sentence_se(members[baseline], members[key], losses)
-            gains.append((float(theirs.mean() - ours.mean()), math.hypot(sentences, seeds)))
+    pooled = pooled_variance([_means(names, losses) for names in members.values()])
+    is_baseline = configurations["kind"] == "baseline"
+    baselines = {key[1]: members.get(key) for key in keys(configurations[is_baseline])}
+    gains = [_gain(baselines.get(key[1]), members.get(key), losses, pooled) for key in keys(configurations)]
     columns = pd.DataFrame(
         gains, columns=["iw_gain", "iw_gain_se"], index=configurations.index, dtype="float64"
     )
-    return pd.concat([configurations, columns], axis=1)
+    return pd.concat([configurations, columns[configurations["gain"].notna()]], axis=1)
+
+
+def _gain(
+    baseline: list[str] | None, ours: list[str] | None, losses: Losses, pooled: float
+) -> tuple[float, float]:
+    if baseline is None or ours is None:
+        return math.nan, math.nan
+    if ours == baseline:
+        return 0.0, math.nan
+    base_means, own_means = _means(baseline, losses), _means(ours, losses)
+    seeds = math.hypot(seed_se(base_means, pooled), seed_se(own_means, pooled))
+    sentences = sentence_se(baseline, ours, losses)
+    return float(base_means.mean() - own_means.mean()), math.hypot(sentences, seeds)
 
 
 def _means(names: list[str], losses: Losses) -> FloatArray:

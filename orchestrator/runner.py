@@ -222,12 +222,12 @@ def _finish(
             examiner.examine(report, checkpoints, console)
         except KeyboardInterrupt:
             complete = False
-    findings = Findings.of(spec.folder)
+    findings = Findings.of(spec, corpus)
     report = Report.of(title, findings.into(results), floor)
     report.show(console)
     paths: list[Path] = []
     if results:
-        paths = [*report.write(spec.folder), *findings.publish(report, tracker, spec)]
+        paths = [*report.write(spec.folder), *findings.publish(report, tracker)]
         tracker.tag_trials(report.tags())
     tracker.finish_sweep(
         status="FINISHED" if complete else "KILLED",
