@@ -23,7 +23,7 @@ _NUMBERS = ("NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baselin
 _NARROW = {
     "NLL + KL": "NLL\n+ KL",
     "IW-NLL": "IW-\nNLL",
-    "active units": "active\nunits",
+    "active units": "AU",
     "above floor": "above\nfloor",
 }
 _WINS, _ON_FRONTIER, _STALE = "✓", "•", "†"
@@ -137,7 +137,7 @@ def _knobs(row: pd.Series, rows: pd.DataFrame) -> str:
 def _name(row: pd.Series, rows: pd.DataFrame) -> RenderableType:
     mark = _ON_FRONTIER if row["on_frontier"] else " "
     variant, knobs = Text(f"{mark} {row['variant']}", "bold"), _knobs(row, rows)
-    return Group(variant, Padding(Text(knobs, "dim"), (0, 0, 0, 2))) if knobs else variant
+    return Group(variant, Padding(Text(knobs, "dim"), (0, 0, 0, 1))) if knobs else variant
 
 
 def _styled(cell: str, header: str, row: pd.Series) -> Text:

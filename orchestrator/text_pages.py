@@ -35,7 +35,7 @@ class Page:
 
 def write_page(folder: Path, sweep: str, pages: Sequence[Page]) -> Path:
     """Writes the texts of all runs that have some as Markdown into the sweep's folder."""
-    parts = [f"# Texts of {sweep}\n", _INTRODUCTION, *_knowledge(pages)]
+    parts = [f"# Texts of {_plain(sweep)}\n", _INTRODUCTION, *_knowledge(pages)]
     for page in pages:
         parts += _run(page)
     target = folder / PAGE
