@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from orchestrator.frontier import _group
+from orchestrator.comparison import grouped
 from orchestrator.gain import FloatArray, Losses, pooled_variance, seed_se, sentence_se
 
 Key = tuple[str, str, str]
@@ -23,12 +23,16 @@ def keys(configurations: pd.DataFrame) -> list[Key]:
 
 
 def trials_of_configurations(runs: pd.DataFrame) -> dict[Key, list[str]]:
-    """Trial ids of the runs that each configuration's figures rest on, by variant, decoder and knobs."""
+    """Trial ids of the runs that each configuration's figures rest on, by variant, decoder and knobs; failed
+    runs are left out."""
     if runs.empty:
         return {}
-    finite = runs[np.isfinite(runs["nll_plus_kl"].astype("float64"))]
-    groups = finite.groupby(["variant", "decoder", "knobs"])
-    return {(str(v), str(d), str(k)): _group(rows).names for (v, d, k), rows in groups}
+    found: dict[Key, list[str]] = {}
+    for group in grouped(runs):
+        finished = group.eligible[np.isfinite(group.eligible["nll_plus_kl"])]
+        if len(finished):
+            found[group.key] = [str(name) for name in finished["trial_id"]]
+    return found
 
 
 def with_iw_gain(configurations: pd.DataFrame, runs: pd.DataFrame, losses: Losses) -> pd.DataFrame:

@@ -40,8 +40,11 @@ epochs: 2
 baseline_seeds: 2
 replicates: 2
 max_concurrent: 2
+final_iw_samples: 20
+final_iw_sentences: 5
 knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
 """
+EXAMINED = {"language_model": 2, "vanilla": 2, "cyclical": 2}
 RUN = {"language_model": 2, "vanilla": 2, "cyclical": 4, "annealed": 2}
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
@@ -52,10 +55,10 @@ LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
 
 
 def write_corpus(path: Path) -> None:
-    """60 sentences of 3 to 6 words."""
+    """60 labelled sentences of 3 to 6 words."""
     nouns, verbs = ("dog", "cat", "man", "bird", "boat"), ("sees", "finds", "likes")
     sentences = [
-        f"{'the ' * (number % 2)}{nouns[number % 5]} {verbs[number % 3]} {'a small ' * (number % 4 == 0)}"
+        f"{verbs[number % 3]}\t{'the ' * (number % 2)}{nouns[number % 5]} {verbs[number % 3]} {'a small ' * (number % 4 == 0)}"
         f"{nouns[(number * 7) % 5]}"
         for number in range(60)
     ]
@@ -114,6 +117,16 @@ def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
     assert [description.split()[0] for description in failed] == ["annealed"] * 2
 
 
+def test_a_line_for_each_examined_run(small: tuple[Sweep, list[str]]) -> None:
+    _, lines = small
+    examined = [line for line in lines if line.startswith("examined [")]
+    assert [line.partition("]")[0] for line in examined] == [f"examined [{n}/6" for n in range(1, 7)]
+    text = " ".join(line.partition("]")[2] for line in examined)
+    assert Counter(re.findall(r"(\w+) [^:]*: IW-NLL \d", text)) == EXAMINED
+    last_trial = max(number for number, line in enumerate(lines) if FINISHED_LINE.match(line))
+    assert lines.index(examined[0]) > last_trial
+
+
 def test_it_ends_with_table_and_ways_to_go_on(small: tuple[Sweep, list[str]]) -> None:
     _, lines = small
     text = "\n".join(lines[lines.index(next(line for line in lines if line.startswith("[10/"))) :])
@@ -139,7 +152,18 @@ def test_the_files_of_a_sweep(small: tuple[Sweep, list[str]]) -> None:
     assert frontier["runs"].sum() + 1 == len(trials)  # of cyclical's best its two replicates only
     assert len(frontier) == trials.groupby(["variant", "knobs"]).ngroups
     assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves", "equal_compute"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert set(trials[trials["failure"] == ""]["gpu_seconds"].astype(float)) == {0.0}
+    equal = pd.read_csv(folder / "equal_compute.csv", keep_default_na=False)
+    equal = equal[equal["budget_in"] == "tokens"]
+    assert len(equal) == len(frontier)
+    assert set(equal["budget"]) == set(trials[trials["kind"] == "baseline"]["tokens"].astype(float))
+    finished = equal[equal["variant"] != "annealed"]  # whose trials diverge
+    assert set(finished["epochs"].astype(float)) == {2.0}
+    assert finished["nll_plus_kl"].astype(float).between(0, 100).all()
     html = (folder / "frontier.html").read_text()
+    assert 'id="curves"' in html
     assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)\s*=", html)
     markdown = (folder / "frontier.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in markdown) >= 2
@@ -155,7 +179,9 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
     assert set(runs) == set(trials.index)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["trials"] == 10
-    assert {"frontier.png", "frontier.html", "frontier.csv", "sweep.yaml"} <= set(mlflow.artifacts())
+    assert {"frontier.png", "frontier.html", "curves.png", "equal_compute.csv", "sweep.yaml"} <= set(
+        mlflow.artifacts()
+    )
     for trial_id, run in runs.items():
         expected = trials.loc[trial_id]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -164,8 +190,46 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
         assert run.info.status == ("FAILED" if expected["failure"] else "FINISHED")
         if not expected["failure"]:
             assert [step for step, _ in mlflow.history(trial_id, "kl")] == [1, 2]
+            assert [value for _, value in mlflow.history(trial_id, "gpu_seconds")] == [0.0, 0.0]
             assert run.data.metrics["test/nll"] == pytest.approx(float(expected["nll"]), rel=1e-6)
             assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
+
+
+def test_examined_figures_are_everywhere(small: tuple[Sweep, list[str]]) -> None:
+    """All seeds of what is in the table, texts and probe of the first seed of those with a latent."""
+    sweep, _ = small
+    trials = sweep.trials("s").set_index("trial_id")
+    mlflow = reader(sweep)
+    efforts = Counter((row.variant, row.iw_samples, row.iw_sentences) for row in trials.itertuples())
+    assert {efforts[variant, "20.0", "5.0"] for variant in EXAMINED} == {2}
+    assert efforts["cyclical", "100.0", "6.0"] == 2  # those of the search
+    for trial_id, run in mlflow.trials().items():
+        figures, row = run.data.metrics, trials.loc[trial_id]
+        if row["failure"]:
+            continue
+        assert figures["test/iw_nll"] == pytest.approx(float(row["iw_nll"]), rel=1e-6)
+        assert figures["test/iw_samples"] == float(row["iw_samples"])
+        assert figures["test/iw_nll"] <= figures["test/nll_plus_kl"] + 3.0
+        speaks = (
+            row["variant"] != "language_model"
+            and row["iw_samples"] == "20.0"
+            and (row["seed"] == {"vanilla": 0, "cyclical": 1}[row["variant"]])
+        )
+        assert ("probe/accuracy" in figures) == speaks
+        files = {file.path for file in mlflow.client.list_artifacts(run.info.run_id)}
+        tables = {"samples.json", "reconstructions.json", "interpolations.json"}
+        assert files == (tables if speaks else set())
+        if speaks:
+            assert {figures[f"probe/{name}"] for name in ("test_sentences", "train_sentences")} == {6, 48}
+    folder = sweep.folder / "sweeps" / "s"
+    texts = (folder / "texts.md").read_text(encoding="utf-8")
+    assert texts.count("\n### Reconstructions\n") == 2
+    assert "texts.md" in mlflow.artifacts()
+    frontier = pd.read_csv(folder / "frontier.csv")
+    known = frontier[frontier["runs"] == 2]
+    assert known["iw_gain"].notna().all()
+    assert known["iw_gain_se"].notna().sum() == len(known) - 1  # the baseline's own is nothing to be sure of
+    assert "IW-NLL: 20 samples of z, 5 test sentences" in (folder / "frontier.md").read_text()
 
 
 def test_no_process_is_left(small: tuple[Sweep, list[str]]) -> None:
@@ -226,7 +290,37 @@ def test_control_c_and_resume(tmp_path: Path) -> None:
     again = sweep.run("--resume", "s")  # nothing is left to do: the report once more
     assert (again.returncode, again.stderr) == (0, "")
     assert not any(FINISHED_LINE.match(line) for line in again.stdout.splitlines())
+    assert "examined [" not in again.stdout
     assert_complete(sweep, LONGER_PLANNED, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_control_c_in_the_examination_and_resume(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "text.txt")
+    (tmp_path / "spec.yaml").write_text(SMALL.replace("final_iw_samples: 20", "final_iw_samples: 40000"))
+    sweep = Sweep(tmp_path)
+    with sweep.started("spec.yaml", "--name", "s", "--max-concurrent", "1") as process:
+        read_until(process, lambda line: line.startswith("examined [1/6]"))
+        below = processes_below(process.pid)
+        control_c(process)
+        output, errors = process.communicate(timeout=120)
+    wait_gone(below)
+    assert process.returncode == 130
+    assert RESUME.fullmatch(errors)
+    assert "variant and knobs" in output  # the report, with what is known
+    assert reader(sweep).parent().info.status == "KILLED"
+    early = sum(samples == "40000.0" for samples in sweep.trials("s")["iw_samples"])
+    assert 1 <= early < 6
+
+    shutil.rmtree(
+        next((tmp_path / "sweeps" / "s" / "tune").glob("*vanilla*seed=1*/checkpoint_*"), tmp_path / "none")
+    )
+    done = sweep.run("--resume", "s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("examined [") == 6 - early
+    assert Counter(sweep.trials("s")["iw_samples"])["40000.0"] == 6
+    assert reader(sweep).parent().info.status == "FINISHED"
 
 
 @pytest.mark.slow

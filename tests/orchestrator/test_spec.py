@@ -17,8 +17,8 @@ from trainables.sources import Embedded, PlainText
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, variants, trials, epochs, seed, baseline_seeds,"
-    " replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences, tracking_uri, storage,"
-    " checkpoints"
+    " replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
+    " final_iw_samples, final_iw_sentences, tracking_uri, storage, checkpoints"
 )
 
 
@@ -323,6 +323,8 @@ resources:
 max_concurrent: null
 iw_samples: 100
 iw_sentences: 200
+final_iw_samples: 500
+final_iw_sentences: 200
 tracking_uri: sqlite:///{folder}/mlflow.db
 storage: {folder}/sweeps
 checkpoints: null
