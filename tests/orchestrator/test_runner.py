@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -16,60 +15,24 @@ import pytest
 from orchestrator.spec import SweepSpec
 from tests.sweep_process import (
     FINISHED_LINE,
+    RESUME,
     Sweep,
     control_c,
     kill_one_trial,
     processes_below,
     read_until,
+    reader,
     trial_is_done,
     wait_gone,
+    write_corpus,
 )
 
-if TYPE_CHECKING:
-    from tests.orchestrator.tracking_fixtures import Reader
-
-SMALL = """
-corpus: text.txt
-variants:
-  vanilla:
-  cyclical:
-  annealed:
-    knobs: {schedule: constant, beta: 1.0e+300}
-trials: 2
-epochs: 2
-baseline_seeds: 2
-replicates: 2
-max_concurrent: 2
-final_iw_samples: 20
-final_iw_sentences: 5
-knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
-"""
-EXAMINED = {"language_model": 2, "vanilla": 2, "cyclical": 2}
 RUN = {"language_model": 2, "vanilla": 2, "cyclical": 4, "annealed": 2}
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
     *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
 )  # ten trials of some seconds
-RESUME = re.compile(r"interrupted; go on with: \S*python\S* -m orchestrator\.sweep --resume s\n")
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
-
-
-def write_corpus(path: Path) -> None:
-    """60 labelled sentences of 3 to 6 words."""
-    nouns, verbs = ("dog", "cat", "man", "bird", "boat"), ("sees", "finds", "likes")
-    sentences = [
-        f"{verbs[number % 3]}\t{'the ' * (number % 2)}{nouns[number % 5]} {verbs[number % 3]} {'a small ' * (number % 4 == 0)}"
-        f"{nouns[(number * 7) % 5]}"
-        for number in range(60)
-    ]
-    path.write_text("\n".join(sentences) + "\n")
-
-
-def reader(sweep: Sweep, name: str = "s") -> Reader:
-    from orchestrator.tracking import sqlite_uri
-    from tests.orchestrator.tracking_fixtures import Reader
-
-    return Reader(sqlite_uri(sweep.folder), name)
 
 
 def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
@@ -92,18 +55,6 @@ def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: in
     return trials
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, list[str]]:
-    """A finished sweep and what it printed; the third variant's trials diverge."""
-    folder = tmp_path_factory.mktemp("small")
-    write_corpus(folder / "text.txt")
-    (folder / "spec.yaml").write_text(SMALL)
-    sweep = Sweep(folder)
-    done = sweep.run("spec.yaml", "--name", "s")
-    assert (done.returncode, done.stderr) == (0, "")
-    return sweep, done.stdout.splitlines()
-
-
 def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
     _, lines = small
     assert lines[0] == (
@@ -115,16 +66,6 @@ def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
     assert Counter(match[3] for match in matches) == {"baseline": 2, "trial": 6, "replicate": 2}
     failed = [match[4] for match in matches if match[5] == "failed (diverged)"]
     assert [description.split()[0] for description in failed] == ["annealed"] * 2
-
-
-def test_a_line_for_each_examined_run(small: tuple[Sweep, list[str]]) -> None:
-    _, lines = small
-    examined = [line for line in lines if line.startswith("examined [")]
-    assert [line.partition("]")[0] for line in examined] == [f"examined [{n}/6" for n in range(1, 7)]
-    text = " ".join(line.partition("]")[2] for line in examined)
-    assert Counter(re.findall(r"(\w+) [^:]*: IW-NLL \d", text)) == EXAMINED
-    last_trial = max(number for number, line in enumerate(lines) if FINISHED_LINE.match(line))
-    assert lines.index(examined[0]) > last_trial
 
 
 def test_it_ends_with_table_and_ways_to_go_on(small: tuple[Sweep, list[str]]) -> None:
@@ -195,43 +136,6 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
             assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
 
 
-def test_examined_figures_are_everywhere(small: tuple[Sweep, list[str]]) -> None:
-    """All seeds of what is in the table, texts and probe of the first seed of those with a latent."""
-    sweep, _ = small
-    trials = sweep.trials("s").set_index("trial_id")
-    mlflow = reader(sweep)
-    efforts = Counter((row.variant, row.iw_samples, row.iw_sentences) for row in trials.itertuples())
-    assert {efforts[variant, "20.0", "5.0"] for variant in EXAMINED} == {2}
-    assert efforts["cyclical", "100.0", "6.0"] == 2  # those of the search
-    for trial_id, run in mlflow.trials().items():
-        figures, row = run.data.metrics, trials.loc[trial_id]
-        if row["failure"]:
-            continue
-        assert figures["test/iw_nll"] == pytest.approx(float(row["iw_nll"]), rel=1e-6)
-        assert figures["test/iw_samples"] == float(row["iw_samples"])
-        assert figures["test/iw_nll"] <= figures["test/nll_plus_kl"] + 3.0
-        speaks = (
-            row["variant"] != "language_model"
-            and row["iw_samples"] == "20.0"
-            and (row["seed"] == {"vanilla": 0, "cyclical": 1}[row["variant"]])
-        )
-        assert ("probe/accuracy" in figures) == speaks
-        files = {file.path for file in mlflow.client.list_artifacts(run.info.run_id)}
-        tables = {"samples.json", "reconstructions.json", "interpolations.json"}
-        assert files == (tables if speaks else set())
-        if speaks:
-            assert {figures[f"probe/{name}"] for name in ("test_sentences", "train_sentences")} == {6, 48}
-    folder = sweep.folder / "sweeps" / "s"
-    texts = (folder / "texts.md").read_text(encoding="utf-8")
-    assert texts.count("\n### Reconstructions\n") == 2
-    assert "texts.md" in mlflow.artifacts()
-    frontier = pd.read_csv(folder / "frontier.csv")
-    known = frontier[frontier["runs"] == 2]
-    assert known["iw_gain"].notna().all()
-    assert known["iw_gain_se"].notna().sum() == len(known) - 1  # the baseline's own is nothing to be sure of
-    assert "IW-NLL: 20 samples of z, 5 test sentences" in (folder / "frontier.md").read_text()
-
-
 def test_no_process_is_left(small: tuple[Sweep, list[str]]) -> None:
     sweep, _ = small
     for entry in Path("/proc").iterdir():
@@ -292,35 +196,6 @@ def test_control_c_and_resume(tmp_path: Path) -> None:
     assert not any(FINISHED_LINE.match(line) for line in again.stdout.splitlines())
     assert "examined [" not in again.stdout
     assert_complete(sweep, LONGER_PLANNED, 8)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_control_c_in_the_examination_and_resume(tmp_path: Path) -> None:
-    write_corpus(tmp_path / "text.txt")
-    (tmp_path / "spec.yaml").write_text(SMALL.replace("final_iw_samples: 20", "final_iw_samples: 40000"))
-    sweep = Sweep(tmp_path)
-    with sweep.started("spec.yaml", "--name", "s", "--max-concurrent", "1") as process:
-        read_until(process, lambda line: line.startswith("examined [1/6]"))
-        below = processes_below(process.pid)
-        control_c(process)
-        output, errors = process.communicate(timeout=120)
-    wait_gone(below)
-    assert process.returncode == 130
-    assert RESUME.fullmatch(errors)
-    assert "variant and knobs" in output  # the report, with what is known
-    assert reader(sweep).parent().info.status == "KILLED"
-    early = sum(samples == "40000.0" for samples in sweep.trials("s")["iw_samples"])
-    assert 1 <= early < 6
-
-    shutil.rmtree(
-        next((tmp_path / "sweeps" / "s" / "tune").glob("*vanilla*seed=1*/checkpoint_*"), tmp_path / "none")
-    )
-    done = sweep.run("--resume", "s")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("examined [") == 6 - early
-    assert Counter(sweep.trials("s")["iw_samples"])["40000.0"] == 6
-    assert reader(sweep).parent().info.status == "FINISHED"
 
 
 @pytest.mark.slow
