@@ -96,7 +96,9 @@ class SweepSpec(BaseModel):
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
         resources: of each trial.
         max_concurrent: the most trials at a time; None is as many as the resources allow.
-        iw_samples, iw_sentences: of the importance-weighted NLL.
+        iw_samples, iw_sentences: of the importance-weighted NLL at the end of each trial.
+        final_iw_samples, final_iw_sentences: of that of the runs that are examined after the search; None
+            takes the whole test split.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.
         storage: the folder where sweeps have their folders.
         checkpoints: where trials keep their checkpoints, a path or an address such as s3://bucket/sweeps
@@ -122,6 +124,8 @@ class SweepSpec(BaseModel):
     max_concurrent: Count | None = None
     iw_samples: Count = 100
     iw_sentences: Count = 200
+    final_iw_samples: Count = 500
+    final_iw_sentences: Count | None = 200
     tracking_uri: str = Field(
         default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
         validate_default=True,
