@@ -13,7 +13,7 @@ DECODERS = [LSTMDecoder(), DilatedDecoder(), DilatedDecoder(dilation="M"), Dilat
 
 def build(decoder: Decoder) -> nn.Module:
     torch.manual_seed(4)
-    module = decoder.build(WORDS, SIZES).double().eval()
+    module = decoder.build(WORDS, SIZES, SIZES.latent_size).double().eval()
     for parameter in module.parameters():  # larger than at first, so that distant influence is no rounding
         nn.init.uniform_(parameter, -0.7, 0.7)
     return module

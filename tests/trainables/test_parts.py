@@ -64,7 +64,7 @@ def test_knobs_are_named_by_their_field_alone_and_keep_the_order_of_the_fields()
 
 def test_families_do_not_mix() -> None:
     assert set(Shape.alternatives) == {"circle", "box"}
-    assert set(Constant.alternatives) == {"constant", "annealed", "cyclical"}
+    assert set(Constant.alternatives) == {"constant", "balanced", "annealed", "cyclical"}
     assert set(LSTMDecoder.alternatives) == {"lstm", "dilated"}
 
 

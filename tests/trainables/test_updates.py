@@ -37,7 +37,7 @@ class ScriptedLearner:
         self.log.append(f"gradients {int(batch.tokens_BT[0, 0])}")
         words = 1 if self.words is None else next(self.words)
         nats = torch.tensor(next(self.losses) * words)
-        return BatchLoss(objective=nats, nll=nats, kl=torch.tensor(0.0), words=words, sentences=1)
+        return BatchLoss(objective=nats, nll=nats, kl=torch.tensor(0.0), words=words)
 
     def step_inference(self) -> None:
         self.log.append("inference")
