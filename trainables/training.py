@@ -146,7 +146,7 @@ class Training:
         words = sentences * (length - 1)
         self.cost.tokens += words
         if self.variant.rate.schedule.follows_nll:
-            self.running_nll.update(float(nll) / (length - 1))
+            self.running_nll.update(float(nll.detach()) / (length - 1))
         return BatchLoss(
             objective.detach() * sentences, terms.nll_B.detach().sum(), terms.kl_BG.detach().sum(), words
         )

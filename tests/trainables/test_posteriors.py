@@ -159,7 +159,9 @@ def test_the_zero_posterior_costs_and_says_nothing() -> None:
     assert torch.equal(posterior.log_weight(draw.value), torch.zeros(6).double())
     at_zero = float(Normal(0.0, 1.0).log_prob(torch.tensor(0.0)))
     assert posterior.negative_entropy().tolist() == pytest.approx([3 * at_zero] * 6)
-    assert torch.allclose(posterior.pairwise_log_density(draw.value), torch.full((6, 6), 3 * at_zero).double())
+    assert torch.allclose(
+        posterior.pairwise_log_density(draw.value), torch.full((6, 6), 3 * at_zero).double()
+    )
 
 
 # all of them
