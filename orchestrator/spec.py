@@ -22,17 +22,19 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.dataset_source import DatasetSource
 from orchestrator.spec_errors import KeyPath, SpecError, lines, problems_of, shown
 from orchestrator.spec_file import SpecFile, dump, read_spec_file
 from orchestrator.spec_options import with_options
 from orchestrator.tracking_limits import without_password
 from trainables import variants as variant_modules
+from trainables.named_corpora import NAMED_KINDS
+from trainables.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
 
 if TYPE_CHECKING:
     from orchestrator.overrides import VariantPlan
 
 SPEC_FILE = "sweep.yaml"
-EMBEDDED = "embedded"
 _BASELINE = "language_model"
 _DEFAULT = ("vanilla", "annealed", "dilated", "cyclical", "aggressive")
 _NEEDS_LABELS = "conditional"
@@ -41,6 +43,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _LARGEST_SEED = 2**32 - 1
 _BY_DEFAULT: Any = None  # replaced by the field's validator
+_CORPUS_KINDS = {**NAMED_KINDS, "datasets": DatasetSource.parse}
 
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -77,9 +80,9 @@ class SweepSpec(BaseModel):
     """A sweep, checked when it is made. Relative paths are taken from the working directory, at once.
 
     Attributes:
-        corpus: a folder or a file; None is the embedded corpus.
+        corpus: where the text comes from.
         name: of the sweep and its folder; by default the corpus and the time.
-        vocabulary_size: the most words to keep; None keeps all.
+        vocabulary_size: the most words to keep; None keeps all; "usual" is replaced by what the corpus says.
         max_sentences: the most training sentences to keep; None keeps all.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
@@ -98,11 +101,11 @@ class SweepSpec(BaseModel):
             that all nodes of a cluster share; None is the sweep's folder.
     """
 
-    model_config = _STRICT
+    model_config = _STRICT | ConfigDict(arbitrary_types_allowed=True)
 
-    corpus: Path | None = Field(default=None, strict=False)
+    corpus: CorpusSource = Embedded()
     name: str = Field(default=_BY_DEFAULT, validate_default=True)
-    vocabulary_size: Annotated[int, Field(ge=5)] | None = 10_000
+    vocabulary_size: Annotated[int, Field(ge=5)] | None = Field(default=USUAL, validate_default=True)
     max_sentences: Annotated[int, Field(ge=2)] | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
@@ -181,16 +184,24 @@ class SweepSpec(BaseModel):
         self._plans()
         return self
 
-    @field_validator("corpus", "storage", mode="before")
+    @field_validator("corpus", mode="before")
     @classmethod
-    def _absolute(cls, value: object, info: ValidationInfo) -> Path | None:
-        if info.field_name == "corpus" and (value is None or value == EMBEDDED):
-            return None
-        if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-            raise ValueError(f"{info.field_name} must be a path, got {shown(value)}")
-        if "://" in str(value):
-            raise ValueError(f"{info.field_name} must be a path that every node sees, got {shown(value)}")
-        return Path(os.path.abspath(Path(value).expanduser()))
+    def _source(cls, value: object) -> CorpusSource:
+        if value is None:
+            return Embedded()
+        if isinstance(value, CorpusSource):
+            return value
+        return parse_source(_path("corpus", value), _CORPUS_KINDS)
+
+    @field_validator("vocabulary_size", mode="before")
+    @classmethod
+    def _usual_size(cls, value: object, info: ValidationInfo) -> object:
+        return info.data.get("corpus", Embedded()).usual_vocabulary_size if value == USUAL else value
+
+    @field_validator("storage", mode="before")
+    @classmethod
+    def _absolute(cls, value: object) -> Path:
+        return absolute(Path(_path("storage", value)))
 
     @field_validator("checkpoints")
     @classmethod
@@ -203,7 +214,7 @@ class SweepSpec(BaseModel):
     @classmethod
     def _named(cls, value: object, info: ValidationInfo) -> object:
         if value is None:
-            return _default_name(info.data.get("corpus"))
+            return _default_name(info.data.get("corpus", Embedded()))
         if isinstance(value, str) and not _NAME.fullmatch(value):
             rule = "1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter or digit"
             raise ValueError(f"name must be {rule}, got {shown(value)}")
@@ -251,8 +262,8 @@ class SweepSpec(BaseModel):
         return without_password(value)
 
     @field_serializer("corpus")
-    def _named_corpus(self, value: Path | None) -> str:
-        return EMBEDDED if value is None else str(value)
+    def _named_corpus(self, value: CorpusSource) -> str:
+        return str(value)
 
 
 def _all_variants() -> list[str]:
@@ -262,10 +273,17 @@ def _all_variants() -> list[str]:
     return [*_DEFAULT, *sorted(names - set(_DEFAULT))]
 
 
-def _default_name(corpus: Path | None) -> str:
+def _path(key: str, value: object) -> str:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{key} must be a path, got {shown(value)}")
+    if "://" in str(value):
+        raise ValueError(f"{key} must be a path that every node sees, got {shown(value)}")
+    return str(value)
+
+
+def _default_name(corpus: CorpusSource) -> str:
     """The corpus's name, made to fit, and the time."""
-    name = EMBEDDED if corpus is None else corpus.name if corpus.is_dir() else corpus.stem
-    fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")[:80] or "corpus"
+    fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", corpus.name).strip("._-")[:80] or "corpus"
     return f"{fitting}-{datetime.now():%Y%m%d-%H%M%S}"
 
 

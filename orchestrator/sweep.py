@@ -58,7 +58,12 @@ def main(
     ] = None,
     corpus: Annotated[
         str | None,
-        _option("Folder or text file.", _WHAT, "embedded", metavar="PATH"),
+        _option(
+            "Folder, text file, ptb:PATH (yahoo, yelp, snli) or datasets:NAME.",
+            _WHAT,
+            "embedded",
+            metavar="CORPUS",
+        ),
     ] = None,
     max_sentences: Annotated[
         int | None, _option("Most training sentences.", _WHAT, "all", metavar="N")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.orchestrator.tracking_fixtures import Open, Reader
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when datasets is imported
 
 
 @pytest.fixture(scope="session")
