@@ -41,7 +41,7 @@ def test_the_chain_rule_code_by_code() -> None:
             joint[a, b].sum() / joint[a].sum(),
             joint[a, b, c] / joint[a, b].sum(),
         ]
-        assert log_p_G.exp().tolist() == pytest.approx([float(p) for p in conditional], rel=1e-10)
+        assert log_p_G.exp().tolist() == pytest.approx([p.item() for p in conditional], rel=1e-10)
 
 
 def test_later_codes_change_no_probability() -> None:
