@@ -210,9 +210,11 @@ class Training:
         return float(nll) / sentences, float(kl) / sentences
 
     def _end_pretraining(self) -> None:
-        """After the last epoch of it: a new decoder, if so configured, and an optimiser without a memory."""
+        """After the last epoch of it: a new decoder, if so configured, optimisers and a running NLL without a
+        memory."""
         if self.pretraining:
             return
+        self.running_nll = RunningNLL()
         if self.variant.pretraining.reset_decoder:
             self.model.reset_decoder(self.variant)
         for optimizer in (self.inference_optimizer, self.generator_optimizer):
