@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.models import CPU, MakeVariant, rows
+from tests.trainables.models import CPU, MakeVariant, random_batch, rows
 from tests.trainables.runs import figures, final, same, scripted, weights
 from trainables import training as training_module
 from trainables.batches import Batch, training_batches
@@ -14,7 +14,7 @@ from trainables.evaluation import evaluate
 from trainables.schedules import Progress
 from trainables.splits import Corpus
 from trainables.training import DivergedError, Training
-from trainables.variant import variant_names
+from trainables.variant import Variant, variant_names
 
 # seeds
 
@@ -35,28 +35,62 @@ def test_the_seed_decides_everything(small: MakeVariant, varied: Corpus, name: s
     assert not same(first_weights, other_weights)
 
 
-def test_variants_with_another_schedule_see_the_same_batches_and_weights(
-    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
+# Every schedule and every form of the rate, on the same model as vanilla.
+SAME_MODEL: list[tuple[str, dict[str, Any]]] = [
+    ("annealed", {}),
+    ("annealed", {"anneal_shape": "logistic", "anneal_rate": 0.4}),
+    ("cyclical", {}),
+    ("cyclical", {"cycles": 1, "ramp_share": 1.0}),
+    ("beta", {}),
+    ("beta", {"schedule": "balanced"}),
+    ("free_bits", {"posterior_bias": True}),
+    ("kl_target", {"posterior_bias": True}),
+    ("aggressive", {}),
+    ("pretrained", {"posterior_bias": True}),
+]
+
+
+def watched_run(
+    variant: Variant, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Tensor], list[list[int]], list[Tensor]]:
+    """Weights at the start, sentences of every batch of two epochs, weights at the end."""
+    training = Training(variant, corpus, epochs=2, seed=5)
+    start, seen, update = weights(training), list[list[int]](), training.rule.update
+
+    def watched(learner: Any, batch: Batch) -> Any:
+        seen.append(batch.indices_B.tolist())
+        return update(learner, batch)
+
+    monkeypatch.setattr(training.rule, "update", watched)
+    training.run_epoch()
+    training.run_epoch()
+    return start, seen, weights(training)
+
+
+@pytest.mark.parametrize(("name", "knobs"), SAME_MODEL, ids=str)
+def test_a_comparison_of_schedules_changes_the_schedule_alone(
+    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch, name: str, knobs: dict[str, Any]
 ) -> None:
-    seen: dict[str, list[list[int]]] = {}
-    starts = {}
-    for name in ("vanilla", "annealed", "cyclical", "aggressive"):
-        training = Training(small(name), varied, epochs=2, seed=5)
-        starts[name] = weights(training)
-        update, log = training.rule.update, seen.setdefault(name, [])
+    start, seen, end = watched_run(small("vanilla"), varied, monkeypatch)
+    other_start, other_seen, other_end = watched_run(small(name, **knobs), varied, monkeypatch)
+    assert same(start, other_start)
+    assert seen == other_seen
+    assert not same(end, other_end)
+    half = len(seen) // 2
+    assert seen[:half] != seen[half:]
 
-        def watched(learner: Any, batch: Batch, update: Any = update, log: Any = log) -> Any:
-            log.append(batch.indices_B.tolist())
-            return update(learner, batch)
 
-        monkeypatch.setattr(training.rule, "update", watched)
-        training.run_epoch()
-        training.run_epoch()
-    for name in ("annealed", "cyclical", "aggressive"):
-        assert seen[name] == seen["vanilla"]
-        assert same(starts[name], starts["vanilla"])
-    half = len(seen["vanilla"]) // 2
-    assert seen["vanilla"][:half] != seen["vanilla"][half:]
+def test_the_noise_of_another_schedule_is_the_same(small: MakeVariant, varied: Corpus) -> None:
+    # At a learning rate of nothing the draws of z and of dropped words show: both runs have the same NLL.
+    still = {"optimizer": "sgd", "learning_rate": 1e-20, "word_keep_rate": 0.5, "dropout": 0.2}
+    runs = []
+    for name in ("vanilla", "annealed", "cyclical", "beta"):
+        training = Training(small(name, **still), varied, epochs=2, seed=5)
+        runs.append(
+            [(epoch.train_nll, epoch.train_kl) for epoch in (training.run_epoch(), training.run_epoch())]
+        )
+    assert all(run == runs[0] for run in runs)
+    assert runs[0][0] != runs[0][1]
 
 
 def test_the_schedule_moves_with_every_generator_step(small: MakeVariant, varied: Corpus) -> None:
@@ -114,6 +148,21 @@ def test_every_sentence_weighs_the_same(small: MakeVariant, varied: Corpus, name
         assert parameter.grad is not None, key
         scale = max(1.0, float(parameter.grad.abs().max()))
         assert float((6 * summed[key] - parameter.grad).abs().max()) < 1e-4 * scale, key
+
+
+@pytest.mark.parametrize(("weighting", "share"), [("sentences", 1 / 7), ("equal", 1 / 5)])
+def test_how_much_a_small_batch_counts(
+    small: MakeVariant, varied: Corpus, weighting: str, share: float
+) -> None:
+    variant = small("language_model", batch_size=7, batch_weighting=weighting, clip_norm=1e9)
+    training = Training(variant, varied, epochs=1, seed=5)
+    batch = random_batch(5, 4)  # of at most 7
+    loss = training.gradients(batch)
+    nll_B = training.model(batch, training.progress).nll_B
+    assert loss.objective.item() == pytest.approx(nll_B.sum().item(), rel=1e-6)  # the figures know no weight
+    parameters = list(training.model.parameters())
+    for parameter, summed in zip(parameters, torch.autograd.grad(nll_B.sum(), parameters), strict=True):
+        assert torch.allclose(parameter.grad, share * summed, atol=1e-6)
 
 
 def test_gradients_are_fresh_and_clipped_over_all_parameters(small: MakeVariant, varied: Corpus) -> None:
