@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from orchestrator.records import TrialPlan
 
 TEST_FIGURES = ("nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "mutual_information", "active_units")
-COSTS = ("seconds", "optimizer_steps", "inner_steps", "tokens")
+COSTS = ("seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens")
 COLLAPSED_KL = 0.1
 ERROR = "error"
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A finished training: what was run, its final figures (empty if it failed), its cost.
+    """A finished training: what was run, its final figures (empty if it failed), its cost, its epochs.
 
     `losses_N` is NLL + KL of each test sentence in nats, None if the training failed. `failure` is why it
-    failed: "diverged", "out_of_memory", or ERROR where the machines are to blame.
+    failed: "diverged", "out_of_memory", or ERROR where the machines are to blame. `history` has the metrics
+    of each whole epoch, and `cost` is that of all of them.
     """
 
     trial_id: str
@@ -32,13 +33,15 @@ class TrialResult:
     cost: Mapping[str, float]
     losses_N: NDArray[np.float32] | None = None
     failure: str | None = None
+    history: Sequence[Mapping[str, float]] = ()
 
     @classmethod
     def from_tune(
         cls, trial_id: str, config: Mapping[str, Any], result: Mapping[str, Any], *, errored: bool = False
     ) -> TrialResult:
         """From a trial's configuration and its last result; `errored` if it ended by no fault of its own."""
-        metrics = result.get("metrics", {})
+        history = result.get("history", ())
+        metrics = result.get("metrics") or (history[-1] if history else {})
         return cls(
             trial_id,
             TrialPlan.from_config(config),
@@ -46,6 +49,7 @@ class TrialResult:
             {name: metrics.get(name, np.nan) for name in COSTS},
             result.get("losses_N"),
             ERROR if errored else result.get("failure"),
+            history,
         )
 
     @property
@@ -87,3 +91,8 @@ def losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.floa
         for result in results
         if result.losses_N is not None
     }
+
+
+def histories_by_trial(results: Iterable[TrialResult]) -> dict[str, pd.DataFrame]:
+    """Each trial's epochs as a data frame, a row an epoch; trials without any are left out."""
+    return {result.trial_id: pd.DataFrame(result.history) for result in results if result.history}

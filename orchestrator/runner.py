@@ -137,6 +137,7 @@ def _fit(
     settings = TrialSettings(
         epochs=spec.epochs,
         device="cuda" if spec.resources.gpus else "cpu",
+        gpus=spec.resources.gpus,
         threads=max(1, int(spec.resources.cpus)),
         iw_samples=spec.iw_samples,
         iw_sentences=spec.iw_sentences,

@@ -75,7 +75,11 @@ RULES = (
         except_=("orchestrator.dataset_source",),
         never=("datasets",),
     ),
-    Rule(("orchestrator.frontier",), "the frontier is arithmetic", never=("ray", "mlflow")),
+    Rule(
+        ("orchestrator.comparison", "orchestrator.equal_compute", "orchestrator.frontier"),
+        "the frontier is arithmetic",
+        never=("ray", "mlflow"),
+    ),
     Rule(PACKAGES, "the product does without its tests and benchmarks", never=("tests", "benchmarks")),
 )
 
@@ -193,8 +197,9 @@ def test_search_spaces_load_neither_ray_nor_mlflow() -> None:
     assert loaded(ROOT, modules, ("ray", "mlflow", "orchestrator", "trainables.trainable")) == []
 
 
-def test_the_frontier_loads_neither_ray_nor_mlflow() -> None:
-    assert loaded(ROOT, ["orchestrator.frontier"], ("ray", "mlflow")) == []
+def test_the_frontier_loads_neither_ray_nor_mlflow_nor_torch() -> None:
+    modules = ["orchestrator.equal_compute", "orchestrator.frontier"]
+    assert loaded(ROOT, modules, ("ray", "mlflow", "torch")) == []
 
 
 # -- the checks can fail ---------------------------------------------------------------------------

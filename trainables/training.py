@@ -26,6 +26,7 @@ from trainables.updates import BatchLoss
 from trainables.variant import Variant
 
 HOPELESS = 1000.0
+_KEPT = ("cost", "running_nll", "epoch", "history", "decay", "best_epoch", "best_loss", "best_weights")
 
 
 class DivergedError(ArithmeticError):
@@ -61,6 +62,7 @@ class Training:
         self.cost = Cost()
         self.running_nll = RunningNLL()
         self.epoch = 0
+        self.history: list[EpochMetrics] = []
         self.decay = DecayState()
         self.best_epoch = 0
         self.best_loss = math.inf
@@ -115,7 +117,9 @@ class Training:
             self._keep_best(valid.nll_plus_kl)
         self.cost.seconds += time.perf_counter() - start
         self.cost.inner_steps = self.rule.state.inner_steps
-        return EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+        metrics = EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+        self.history.append(metrics)
+        return metrics
 
     def final_metrics(self, *, iw_samples: int = 100, iw_sentences: int = 200) -> FinalMetrics:
         """Evaluates the best validation checkpoint on validation and test; the model is left at it."""
@@ -173,14 +177,8 @@ class Training:
                 "inner_rng": self.inner_rng.bit_generator.state,
                 "torch_rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
-                "cost": self.cost,
-                "running_nll": self.running_nll,
-                "epoch": self.epoch,
-                "decay": self.decay,
-                "best_epoch": self.best_epoch,
-                "best_loss": self.best_loss,
-                "best_weights": self.best_weights,
             }
+            | {name: getattr(self, name) for name in _KEPT}
         )
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -195,7 +193,7 @@ class Training:
         torch.set_rng_state(state["torch_rng"])
         if self._on_gpu and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        for name in ("cost", "running_nll", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
+        for name in _KEPT:
             setattr(self, name, state[name])
 
     def _train(self) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from trainables.encoders import Encoder, LSTMEncoder
 from trainables.initialization import Default, Initialization
 from trainables.latents import Gaussian, Latent
 from trainables.optimizers import Adam, Optimizer
-from trainables.parts import NOT_A_KNOB, KnobError, Part, nearest, require
+from trainables.parts import NOT_A_KNOB, KnobError, Part, hint, require
 from trainables.pretraining import Pretraining
 from trainables.rates import Rate
 from trainables.sizes import Sizes
@@ -90,9 +90,9 @@ def load_variant(name: str) -> Variant:
     """The variant of that name.
 
     Raises:
-        UnknownVariantError: naming the nearest and all known ones.
+        UnknownVariantError: naming the hint and all known ones.
     """
     if name not in variant_names():
-        raise UnknownVariantError(f"no variant {name!r}; {nearest(name, variant_names())}")
+        raise UnknownVariantError(f"no variant {name!r}; {hint(name, variant_names())}")
     variant: Variant = importlib.import_module(f"trainables.variants.{name}").VARIANT
     return variant

@@ -139,7 +139,18 @@ def test_the_files_of_a_sweep(small: tuple[Sweep, list[str]]) -> None:
     assert frontier["runs"].sum() + 1 == len(trials)  # of cyclical's best its two replicates only
     assert len(frontier) == trials.groupby(["variant", "knobs"]).ngroups
     assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves", "equal_compute"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert set(trials[trials["failure"] == ""]["gpu_seconds"].astype(float)) == {0.0}
+    equal = pd.read_csv(folder / "equal_compute.csv", keep_default_na=False)
+    equal = equal[equal["budget_in"] == "tokens"]
+    assert len(equal) == len(frontier)
+    assert set(equal["budget"]) == set(trials[trials["kind"] == "baseline"]["tokens"].astype(float))
+    finished = equal[equal["variant"] != "annealed"]  # whose trials diverge
+    assert set(finished["epochs"].astype(float)) == {2.0}
+    assert finished["nll_plus_kl"].astype(float).between(0, 100).all()
     html = (folder / "frontier.html").read_text()
+    assert 'id="curves"' in html
     assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)\s*=", html)
     markdown = (folder / "frontier.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in markdown) >= 2
@@ -155,7 +166,9 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
     assert set(runs) == set(trials.index)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["trials"] == 10
-    assert {"frontier.png", "frontier.html", "frontier.csv", "sweep.yaml"} <= set(mlflow.artifacts())
+    assert {"frontier.png", "frontier.html", "curves.png", "equal_compute.csv", "sweep.yaml"} <= set(
+        mlflow.artifacts()
+    )
     for trial_id, run in runs.items():
         expected = trials.loc[trial_id]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -164,6 +177,7 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
         assert run.info.status == ("FAILED" if expected["failure"] else "FINISHED")
         if not expected["failure"]:
             assert [step for step, _ in mlflow.history(trial_id, "kl")] == [1, 2]
+            assert [value for _, value in mlflow.history(trial_id, "gpu_seconds")] == [0.0, 0.0]
             assert run.data.metrics["test/nll"] == pytest.approx(float(expected["nll"]), rel=1e-6)
             assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
 

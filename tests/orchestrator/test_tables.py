@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.frontier import COLUMNS, configurations
 from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
-from orchestrator.wording import difference, number, signed
+from orchestrator.wording import difference, number, signed, thousands
 
 KNOBS = "anneal_delay=14.6 anneal_rate=0.189 anneal_shape=logistic kl_start=0.1"
 
@@ -187,4 +187,7 @@ def test_wording() -> None:
     assert difference(-1.9312, 0.0042) == "−1.931 ± 0.004"
     assert difference(-1.9312, math.nan) == "−1.93 ± –"
     assert difference(math.nan, math.nan) == "–"
+    assert [thousands(v) for v in (0, 940, 999.6, 12_345, 1.234e6, 5e9)] == [
+        *("0", "940", "1000", "12.3k", "1.23M", "5G"),
+    ]
     assert difference(-1e30, 2e6) == "−1.00e+30 ± 2.00e+06"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.decoders import DilatedDecoder, LSTMDecoder
-from trainables.parts import NOT_A_KNOB, KnobError, Part, nearest, parse_knob
+from trainables.parts import NOT_A_KNOB, KnobError, Part, hint, parse_knob
 from trainables.schedules import Annealed, Constant, Cyclical
 from trainables.updates import Aggressive
 from trainables.variant import Variant, load_variant, variant_names
@@ -223,6 +223,7 @@ def test_text_of_another_type_is_refused(knob: str, text: str, kind: str) -> Non
         parse_knob(load_variant("cyclical"), knob, text)
 
 
-def test_nearest() -> None:
-    assert nearest("betta", ["gamma", "beta"]) == "did you mean 'beta'? known: beta, gamma"
-    assert nearest("xyz", ["gamma", "beta"]) == "known: beta, gamma"
+def test_hint() -> None:
+    assert hint("betta", ["gamma", "beta"]) == "did you mean 'beta'?"
+    assert hint("xyz", ["gamma", "beta"]) == "known: gamma, beta"
+    assert hint("xyz", []) == "known: none"

@@ -91,7 +91,5 @@ def test_a_variant_without_inference_has_no_rate(small: MakeVariant, embedded: C
 
 
 def test_an_unknown_variant_names_the_nearest() -> None:
-    with pytest.raises(
-        UnknownVariantError, match="no variant 'cyclic'; did you mean 'cyclical'\\? known: aggr"
-    ):
+    with pytest.raises(UnknownVariantError, match="no variant 'cyclic'; did you mean 'cyclical'\\?"):
         load_variant("cyclic")
