@@ -108,7 +108,7 @@ class CategoricalPosterior(Posterior):
         relaxed = ((self.log_probability_BGC + noise) / self.config.temperature(progress)).softmax(2)
         if self.config.straight_through:
             hard = functional.one_hot(relaxed.argmax(2), relaxed.shape[2])
-            relaxed = hard + relaxed - relaxed.detach()
+            relaxed = hard + (relaxed - relaxed.detach())
         return Draw(relaxed, self.embed(relaxed.flatten(1)))
 
     def kl(self) -> Tensor:

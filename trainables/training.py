@@ -156,7 +156,7 @@ class Training:
         words = sentences * (length - 1)
         self.cost.tokens += words
         if self.variant.rate.schedule.follows_nll:
-            self.running_nll.update(float(nll) / (length - 1))
+            self.running_nll.update(float(nll.detach()) / (length - 1))
         return BatchLoss(
             objective.detach() * sentences, terms.nll_B.detach().sum(), terms.kl_BG.detach().sum(), words
         )
@@ -219,9 +219,11 @@ class Training:
         return float(nll) / sentences, float(kl) / sentences
 
     def _end_pretraining(self) -> None:
-        """After the last epoch of it: a new decoder, if so configured, and an optimiser without a memory."""
+        """After the last epoch of it: a new decoder, if so configured, optimisers and a running NLL without a
+        memory."""
         if self.pretraining:
             return
+        self.running_nll = RunningNLL()
         if self.variant.pretraining.reset_decoder:
             self.model.reset_decoder(self.variant)
         for optimizer in (self.inference_optimizer, self.generator_optimizer):

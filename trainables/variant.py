@@ -91,7 +91,7 @@ def load_variant(name: str) -> Variant:
     """The variant of that name.
 
     Raises:
-        UnknownVariantError: naming the hint and all known ones.
+        UnknownVariantError: naming the nearest, or all where none is near.
     """
     if name not in variant_names():
         raise UnknownVariantError(f"no variant {name!r}; {hint(name, variant_names())}")

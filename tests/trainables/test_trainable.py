@@ -20,7 +20,9 @@ TIMES = ("seconds", "gpu_seconds")
 
 
 def config(variant: str = "cyclical", seed: int = 3, **knobs: Any) -> dict[str, Any]:
-    return {"variant": variant, "kind": "trial", "knobs": {**SMALL, **knobs}, "seed": seed, "searched": []}
+    few = {"inner_limit": 5, "inner_window": 2} if variant == "aggressive" else {}
+    knobs = {**SMALL, **few, **knobs}
+    return {"variant": variant, "kind": "trial", "knobs": knobs, "seed": seed, "searched": []}
 
 
 def started(corpus: Corpus, of: dict[str, Any], settings: TrialSettings = SETTINGS) -> TextVAETrainable:
@@ -99,11 +101,12 @@ def test_an_actor_used_before_gives_the_same_bits(varied: Corpus, before: str) -
     assert_same(run(used), fresh)
 
 
-@pytest.mark.parametrize("variant", ["cyclical", "aggressive", "language_model"])
+@pytest.mark.parametrize("variant", ["cyclical", "aggressive", "language_model", "pretrained", "vq"])
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_checkpoint_continues_bit_for_bit(varied: Corpus, tmp_path: Path, variant: str, done: int) -> None:
-    whole = run(started(varied, config(variant)))
-    first = started(varied, config(variant))
+    knobs = {"pretraining_epochs": 2 if variant == "pretrained" else 0}
+    whole = run(started(varied, config(variant, **knobs)))
+    first = started(varied, config(variant, **knobs))
     for _ in range(done):
         first.train()
     first.save(str(tmp_path))
@@ -112,7 +115,7 @@ def test_a_checkpoint_continues_bit_for_bit(varied: Corpus, tmp_path: Path, vari
     first.train()  # what comes after the checkpoint leaves no trace in it
     other = started(varied, config("vanilla", seed=77))  # on an actor that did something else
     other.train()
-    other.reset(config(variant))
+    other.reset(config(variant, **knobs))
     other.restore(str(tmp_path))
     assert_same(run(other), whole[done:])
 
