@@ -1,4 +1,4 @@
-"""What both frontier figures show and how: colours, axis limits, and the runs that lie outside them.
+"""What both frontier figures show and how: axis limits, and the runs that lie outside them.
 
 Two panels share the KL axis. The upper one is the plane itself, NLL over KL. There an iso-ELBO line is a
 diagonal and a gain of a tenth of a nat cannot be seen, so the lower one shows NLL + KL less the baseline's,
@@ -8,7 +8,6 @@ where each baseline is the line at 0. All values are in nats per sentence.
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,48 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from orchestrator.frontier import BASELINE, best_of_each_variant, checked_runs
+from orchestrator.comparison import checked_runs
+from orchestrator.frontier import BASELINE, FIGURES, best_of_each_variant
 from orchestrator.gain import SIGNIFICANT, FloatArray
 from orchestrator.wording import difference, plural
 
-
-@dataclass(frozen=True)
-class Style:
-    """Look of one variant. The shape repeats what the colour says, for readers who see no colours."""
-
-    colour: str
-    matplotlib_marker: str
-    plotly_symbol: str
-
-
-_BLUE, _ORANGE, _GREEN, _VERMILION, _SKY, _PURPLE = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7",
-)  # fmt: skip
-_INDIGO, _WINE, _OLIVE, _TEAL, _BROWN = "#332288", "#882255", "#999933", "#44AA99", "#7F4F24"
-_CIRCLE, _SQUARE, _UP, _DOWN = ("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("v", "triangle-down")
-_PLUS, _PENTAGON, _HEXAGON, _STAR = ("P", "cross"), ("p", "pentagon"), ("h", "hexagon"), ("*", "star")
-
-STYLES = {
-    "vanilla": Style("#777777", *_CIRCLE),
-    "annealed": Style(_BLUE, *_CIRCLE),
-    "cyclical": Style(_VERMILION, *_SQUARE),
-    "aggressive": Style(_GREEN, *_UP),
-    "dilated": Style(_PURPLE, *_DOWN),
-    "word_dropout": Style(_SKY, *_PENTAGON),
-    "free_bits": Style(_ORANGE, *_PLUS),
-    "kl_target": Style(_INDIGO, *_HEXAGON),
-    "beta": Style(_OLIVE, *_STAR),
-    "conditional": Style(_TEAL, *_SQUARE),
-    "gumbel": Style(_WINE, *_PENTAGON),
-    "vector_quantised": Style(_BROWN, *_UP),
-}
-"""Okabe and Ito's colours, then Tol's muted ones; fixed by name: a variant looks alike in every sweep."""
-
-_FURTHER_COLOURS = (_INDIGO, _WINE, _OLIVE, _TEAL, _BROWN, _SKY, _ORANGE)
-_FURTHER_SHAPES = (_DOWN, _PLUS, _HEXAGON, _STAR, _CIRCLE)
-BASELINE_COLOURS = ("#111111", "#777777", "#444466", "#A0A0A0")
-FLOOR_COLOUR = "#B8860B"
-INK, FAINT, GRID = "#222222", "#666666", "#EEEEEE"
 UPPER_TITLE = "reconstruction NLL (nats per sentence)"
 LOWER_TITLE = "NLL + KL, less the baseline's"
 KL_TITLE = "KL (nats per sentence)"
@@ -66,20 +28,6 @@ LINES_TITLE = "NLL + KL ="
 
 _OFF_SCALE = 1e6
 """No picture holds more nats per sentence: matplotlib's and the browser's arithmetic would give way."""
-
-
-def style(variant: str) -> Style:
-    """The variant's own style, or one drawn from its name for a variant that has none."""
-    if variant in STYLES:
-        return STYLES[variant]
-    code = zlib.crc32(variant.encode())
-    shape = _FURTHER_SHAPES[code // len(_FURTHER_COLOURS) % len(_FURTHER_SHAPES)]
-    return Style(_FURTHER_COLOURS[code % len(_FURTHER_COLOURS)], *shape)
-
-
-def baseline_colour(index: int) -> str:
-    """A grey for the baseline of the index-th decoder."""
-    return BASELINE_COLOURS[index % len(BASELINE_COLOURS)]
 
 
 @dataclass(frozen=True)
@@ -129,7 +77,7 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
     as 3 · best.
     """
     baselines = _baselines(configurations)
-    trials = checked_runs(runs)
+    trials = checked_runs(runs, FIGURES)
     trials = trials[trials["kind"] != "baseline"]
     dots = _drawable(trials)
     dots["delta"] = dots["nll_plus_kl"] - dots["decoder"].map(baselines).astype("float64")
@@ -140,7 +88,7 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
     figures = marks[["delta", "gain_se"]]
     marks[["delta", "gain_se"]] = figures.where(figures.abs() < _OFF_SCALE)
     levels = np.array(list(baselines.values()))
-    limit = _limit(dots["nll_plus_kl"].to_numpy(), levels)
+    limit = highest_shown(dots["nll_plus_kl"].to_numpy(), levels)
     near, bars = dots[dots["nll_plus_kl"] <= limit], marks[marks["nll_plus_kl"] <= limit]
     reach = SIGNIFICANT * bars["gain_se"].where(bars["runs"] > 1).fillna(0.0).clip(upper=limit)
     floors = levels[:0] if entropy_floor is None else entropy_floor - levels
@@ -180,7 +128,7 @@ def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _limit(totals: FloatArray, levels: FloatArray) -> float:
+def highest_shown(totals: FloatArray, levels: FloatArray) -> float:
     """Highest NLL + KL that the limits make room for."""
     if not len(totals) + len(levels):
         return math.inf

@@ -1,27 +1,24 @@
-"""The frontier as a page to explore: plotly, with its script inside, so that it works without internet."""
+"""The frontier as a page to explore, in plotly."""
 
 from __future__ import annotations
 
-import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from orchestrator.figure_style import FLOOR_COLOUR, GRID, INK, baseline_colour, style
 from orchestrator.figure_view import (
-    FLOOR_COLOUR,
-    GRID,
-    INK,
     KL_TITLE,
     LOWER_TITLE,
     UPPER_TITLE,
     View,
-    baseline_colour,
-    style,
     view,
 )
 from orchestrator.gain import SIGNIFICANT
+from orchestrator.html_page import Section, safe, write_page
 from orchestrator.wording import difference, number, plural
 
 _UPPER, _LOWER = 1, 2
@@ -29,23 +26,16 @@ _LEGEND = {
     "text": "filled: beats the baseline<br>large: on the frontier<br>bars: ±3 standard errors<br> ",
     "font": {"size": 12},
 }
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>body {{ margin: 0 }} .frontier {{ height: 100vh; min-height: 640px }}</style>
-</head>
-<body>
-<div class="frontier">{figure}</div>
-</body>
-</html>
-"""
 
 
 def frontier_html(
-    configurations: pd.DataFrame, runs: pd.DataFrame, *, title: str, entropy_floor: float | None, path: Path
+    configurations: pd.DataFrame,
+    runs: pd.DataFrame,
+    *,
+    title: str,
+    entropy_floor: float | None,
+    path: Path,
+    more: Sequence[Section] = (),
 ) -> None:
     """Write the two panels of ``frontier_png`` as one self-contained page; hovering shows knobs and figures.
 
@@ -55,14 +45,10 @@ def frontier_html(
         title: one line over the picture.
         entropy_floor: entropy of the corpus in nats per sentence, or None.
         path: the file to write.
+        more: what comes below the frontier.
     """
     figure = frontier_figure(configurations, runs, title=title, entropy_floor=entropy_floor)
-    body = figure.to_html(
-        full_html=False, include_plotlyjs=True, include_mathjax=False, div_id="frontier",
-        default_height="100%", config={"displaylogo": False, "responsive": True},
-    )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PAGE.format(title=html.escape(title), figure=body), encoding="utf-8")
+    write_page([Section("frontier", figure), *more], title=title, path=path)
 
 
 def frontier_figure(
@@ -78,7 +64,7 @@ def frontier_figure(
     notes = shown.notes if shown.baselines else ["no baseline to compare with", *shown.notes]
     note = f"<br><sup>{'; '.join(notes)}</sup>" if notes else ""
     figure.update_layout(
-        title={"text": _safe(title) + note, "x": 0.01, "xanchor": "left"},
+        title={"text": safe(title) + note, "x": 0.01, "xanchor": "left"},
         template="plotly_white", font={"color": INK}, hovermode="closest",
         legend={"groupclick": "togglegroup", "font": {"size": 12}, "tracegroupgap": 2, "title": _LEGEND},
         margin={"l": 70, "r": 20, "t": 70, "b": 60},
@@ -125,8 +111,8 @@ def _line(
     marker = {"symbol": "diamond", "size": [10, 0], "opacity": 1.0, "color": colour}
     figure.add_trace(
         go.Scatter(
-            x=kl, y=nll, name=_safe(name), mode="lines+markers" if markers else "lines",
-            marker=marker if markers else None, hovertemplate=f"{_safe(name)}<extra></extra>",
+            x=kl, y=nll, name=safe(name), mode="lines+markers" if markers else "lines",
+            marker=marker if markers else None, hovertemplate=f"{safe(name)}<extra></extra>",
             line={"color": colour, "dash": dash, "width": 1.5, "shape": shape},
         ),
         row=_UPPER, col=1,
@@ -162,7 +148,7 @@ def _variant(figure: go.Figure, shown: View, variant: str, label: str) -> None:
             **panel,
         )  # fmt: skip
     figure.add_trace(
-        go.Scatter(x=[None], y=[None], mode="markers", name=_safe(label), legendgroup=variant,
+        go.Scatter(x=[None], y=[None], mode="markers", name=safe(label), legendgroup=variant,
                    marker={"symbol": look.plotly_symbol, "color": look.colour, "size": 10}),
         row=_UPPER, col=1,
     )  # fmt: skip
@@ -182,15 +168,15 @@ def _bars(errors: pd.Series, colour: str) -> dict[str, object]:
 
 
 def _run_text(run: pd.Series) -> str:
-    head = f"<b>{_safe(str(run['variant']))}</b>, one run"
+    head = f"<b>{safe(str(run['variant']))}</b>, one run"
     return "<br>".join(
-        [head, *_knobs(run), *_figures(run), f"run {_safe(str(run['trial_id']))}, seed {run['seed']}"]
+        [head, *_knobs(run), *_figures(run), f"run {safe(str(run['trial_id']))}, seed {run['seed']}"]
     )
 
 
 def _mark_text(mark: pd.Series) -> str:
     place = "on the frontier" if mark["on_frontier"] else "off the frontier"
-    head = f"<b>{_safe(str(mark['variant']))}</b>, {place}"
+    head = f"<b>{safe(str(mark['variant']))}</b>, {place}"
     versus = f"against the baseline {difference(mark['delta'], mark['gain_se'])}"
     averaged = (
         f"mean of {plural(int(mark['runs']), 'fresh run')}"
@@ -201,7 +187,7 @@ def _mark_text(mark: pd.Series) -> str:
 
 
 def _knobs(row: pd.Series) -> list[str]:
-    return [f"decoder {_safe(str(row['decoder']))}", *(_safe(knob) for knob in str(row["knobs"]).split())]
+    return [f"decoder {safe(str(row['decoder']))}", *(safe(knob) for knob in str(row["knobs"]).split())]
 
 
 def _figures(row: pd.Series) -> list[str]:
@@ -210,8 +196,3 @@ def _figures(row: pd.Series) -> list[str]:
     )
     use = f"mutual information {number(row['mutual_information'])}"
     return [elbo, f"{use}, active units {number(row['active_units'], 1)}"]
-
-
-def _safe(text: str) -> str:
-    """Text in which the page sees no markup."""
-    return html.escape(text, quote=False)

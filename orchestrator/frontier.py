@@ -7,67 +7,24 @@ hypervolumes are in squared nats. Both objectives are minimised.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import moocore
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from orchestrator.gain import (
-    SIGNIFICANT,
-    FloatArray,
-    Losses,
-    mean,
-    pooled_variance,
-    seed_se,
-    sentence_se,
-    variance,
-)
+from orchestrator.comparison import OBJECTIVES, checked_runs, compared, non_dominated
+from orchestrator.gain import SIGNIFICANT, FloatArray, Losses
 
 BASELINE = "language_model"
-IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
-OBJECTIVES = ("nll", "kl", "nll_plus_kl")
 FIGURES = (
-    *OBJECTIVES, "iw_nll", "iw_nll_se", "mutual_information", "active_units", "valid_nll_plus_kl",
-    "seconds", "optimizer_steps", "inner_steps", "tokens",
+    *OBJECTIVES, "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information", "active_units",
+    "valid_nll_plus_kl", "seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens",
 )  # fmt: skip
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,
     "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z", "valid_gain", "beats_baseline",
     "on_frontier", "distance_to_floor", "seed_noise_known",
 )  # fmt: skip
-_TYPES = {
-    "int64": ("runs", "failed"),
-    "bool": ("fresh", "beats_baseline", "on_frontier", "seed_noise_known"),
-    "float64": (*FIGURES, "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z",
-                "valid_gain", "distance_to_floor"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The runs that one configuration's figures are averaged over."""
-
-    trial_id: str
-    runs: pd.DataFrame
-    failed: int
-
-    @property
-    def totals(self) -> FloatArray:
-        """NLL + KL of every run."""
-        return self.runs["nll_plus_kl"].to_numpy(dtype=np.float64)
-
-    @property
-    def valid_totals(self) -> FloatArray:
-        """NLL + KL of every run on validation."""
-        return self.runs["valid_nll_plus_kl"].to_numpy(dtype=np.float64)
-
-    @property
-    def names(self) -> list[str]:
-        """Trial ids of the runs."""
-        return [str(name) for name in self.runs["trial_id"]]
 
 
 def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float | None = None) -> pd.DataFrame:
@@ -102,36 +59,11 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     ``beats_baseline``: ``gain_z`` exceeds ``SIGNIFICANT`` and the figures are fresh; a picked run proves
     nothing. ``valid_gain`` is the gain on validation, NaN where a run lacks ``valid_nll_plus_kl``.
     """
-    runs = checked_runs(runs)
-    groups = [_group(rows) for _, rows in runs.groupby(["variant", "decoder", "knobs"], sort=True)]
-    compared = runs[runs["kind"] == "baseline"].groupby("decoder")
-    baselines = {str(decoder): _group(rows) for decoder, rows in compared}
-    pooled = pooled_variance([group.totals for group in groups])
-    table = pd.DataFrame(
-        [_mean_figures(group) | _gain(group, baselines, losses, pooled) for group in groups],
-        columns=list(COLUMNS),
-    )
-    table["gain_z"] = table["gain"] / table["gain_se"]
-    table["on_frontier"] = non_dominated(table["kl"], table["nll"])
+    table = compared(checked_runs(runs, FIGURES), FIGURES, losses)
     table["distance_to_floor"] = table["nll_plus_kl"] - (math.nan if entropy_floor is None else entropy_floor)
-    table["seed_noise_known"] = math.isfinite(pooled)
-    sure = table["fresh"].astype(bool) & table["seed_noise_known"]
+    sure = table["fresh"] & table["seed_noise_known"]
     table["beats_baseline"] = (table["gain"] > SIGNIFICANT * table["gain_se"]) & sure
-    table = table.astype({name: kind for kind, names in _TYPES.items() for name in names})
-    return table.sort_values("nll_plus_kl", kind="stable", ignore_index=True)
-
-
-def checked_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table of runs with exactly the columns of ``IDENTITY`` and ``FIGURES``; figures as floats.
-
-    An empty table may lack columns; another may lack figures other than NLL, KL and their sum.
-    """
-    required = [*IDENTITY, *OBJECTIVES]
-    if not runs.empty and not set(required) <= set(runs.columns):
-        raise ValueError(f"runs must have the columns {required}, got {list(runs.columns)}")
-    runs = runs.reindex(columns=[*IDENTITY, *FIGURES]).astype(dict.fromkeys(FIGURES, "float64"))
-    runs[["decoder", "knobs"]] = runs[["decoder", "knobs"]].fillna("")
-    return runs
+    return table[list(COLUMNS)]
 
 
 def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
@@ -154,20 +86,6 @@ def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
     order = order.sort_values(["stale", "unknown", "worse", "total"], kind="stable")
     chosen = order.drop_duplicates("variant").index
     return configurations.loc[configurations.index.isin(chosen)]
-
-
-def non_dominated(kl: npt.ArrayLike, nll: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Mask of the points (KL, NLL) that no other point beats in one objective without losing in the other.
-
-    Both are minimised, so the collapsed baseline with the lowest NLL always belongs: no KL is below 0. Being
-    on the frontier is therefore no proof of being better than the baseline; ``beats_baseline`` is. Equal
-    points all stay. Points that are not finite never belong.
-    """
-    points = np.column_stack([np.asarray(kl, dtype=np.float64), np.asarray(nll, dtype=np.float64)])
-    mask: npt.NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))
-    if mask.any():
-        mask[mask] = moocore.is_nondominated(points[mask], keep_weakly=True)
-    return mask
 
 
 def default_reference(frame: pd.DataFrame) -> tuple[float, float]:
@@ -210,48 +128,6 @@ def area_gained(frame: pd.DataFrame, baseline_nll: float | None = None) -> float
     own = np.maximum(line - points[:, 0] - points[:, 1], 0.0)
     shared = np.maximum(line - points[1:, 0] - points[:-1, 1], 0.0)
     return float(np.sum(own**2) / 2 - np.sum(shared**2) / 2)
-
-
-def _group(rows: pd.DataFrame) -> _Group:
-    trial_id = str(rows["trial_id"].iloc[0])
-    replicates = rows[rows["kind"] == "replicate"]
-    # A search can propose one configuration twice; with one seed that is no second opinion.
-    averaged = (replicates if len(replicates) else rows).drop_duplicates("seed")
-    finite = np.isfinite(averaged["nll_plus_kl"])
-    failed = int((~finite).sum())
-    if (averaged["kind"] == "baseline").all() and finite.any():
-        averaged = averaged[finite]
-    return _Group(trial_id, averaged, failed)
-
-
-def _gain(group: _Group, baselines: Mapping[str, _Group], losses: Losses, pooled: float) -> dict[str, float]:
-    first = group.runs.iloc[0]
-    baseline = baselines.get(str(first["decoder"]))
-    if baseline is None:
-        return dict.fromkeys(("baseline_nll", "gain", "gain_se", "valid_gain"), math.nan)
-    level = mean(baseline.totals)
-    if first["kind"] == "baseline":
-        return {"baseline_nll": level, "gain": 0.0, "gain_se": math.nan, "valid_gain": 0.0}
-    seeds = math.hypot(seed_se(baseline.totals, pooled), seed_se(group.totals, pooled))
-    sentences = sentence_se(baseline.names, group.names, losses)
-    return {
-        "baseline_nll": level,
-        "gain": level - mean(group.totals),
-        "gain_se": math.hypot(sentences, seeds),
-        "valid_gain": mean(baseline.valid_totals) - mean(group.valid_totals),
-    }
-
-
-def _mean_figures(group: _Group) -> dict[str, object]:
-    rows = group.runs
-    first = rows.iloc[0]
-    row: dict[str, object] = {name: first[name] for name in ("variant", "kind", "decoder", "knobs")}
-    row |= {"trial_id": group.trial_id, "runs": len(rows), "failed": group.failed}
-    row["fresh"] = first["kind"] in ("replicate", "baseline") or first["knobs"] == ""
-    row |= {name: mean(rows[name].to_numpy(dtype=np.float64)) for name in FIGURES}
-    for name in ("nll", "kl"):
-        row[f"{name}_seed_se"] = math.sqrt(variance(rows[name].to_numpy(dtype=np.float64)) / len(rows))
-    return row
 
 
 def _points(frame: pd.DataFrame) -> FloatArray:

@@ -13,9 +13,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from orchestrator.ranges import distribution, knob_value
-from orchestrator.spec_errors import KeyPath, Problem, ProblemsError, hint
+from orchestrator.spec_errors import KeyPath, Problem, ProblemsError
 from search_spaces.space import Extent, load_space
-from trainables.parts import KnobError, parse_knob
+from trainables.parts import KnobError, hint, parse_knob
 from trainables.variant import Variant, load_variant, variant_names
 
 BASELINE = "language_model"

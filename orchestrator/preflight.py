@@ -37,7 +37,7 @@ def read_corpus(spec: SweepSpec) -> Corpus:
     """The corpus of a spec.
 
     Raises:
-        CorpusError: it cannot be used, or has no labels where a variant is told them.
+        CorpusError: it cannot be used, or lacks labels where a variant is told them.
     """
     corpus = load_corpus(
         spec.corpus, seed=spec.seed, vocabulary_size=spec.vocabulary_size, max_sentences=spec.max_sentences
@@ -47,6 +47,12 @@ def read_corpus(spec: SweepSpec) -> Corpus:
         raise CorpusError(
             f"condition=label (conditional) must have label<TAB>sentence in every line of the corpus,"
             f" got none with a label: {corpus.source}"
+        )
+    absent = [name for name, count in zip(corpus.label_names, corpus.label_counts, strict=True) if not count]
+    if told and absent:
+        raise CorpusError(
+            f"condition=label (conditional) must have every label among the training sentences that"
+            f" max_sentences keeps, got none with {absent[0]!r}: {corpus.source}"
         )
     return corpus
 

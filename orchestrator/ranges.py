@@ -17,8 +17,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from orchestrator.spec_errors import KeyPath, Problem, ProblemsError, hint, shown
-from trainables.parts import KnobError
+from orchestrator.spec_errors import KeyPath, Problem, ProblemsError, shown
+from trainables.parts import KnobError, hint
 from trainables.variant import Variant
 
 _KEYS = ("low", "high", "log", "step", "choices")

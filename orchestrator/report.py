@@ -9,62 +9,96 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from orchestrator.figures import frontier_html, frontier_png
+from orchestrator.curve_view import CostView, Curve, cost_view, training_curves
+from orchestrator.equal_compute import COLUMNS, SECONDS, TOKENS, baseline_budget, equal_compute, exceeds
+from orchestrator.equal_compute_tables import equal_compute_markdown, equal_compute_table
+from orchestrator.figures import cost_png, curves_png, frontier_html, frontier_png, sections
 from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
-from orchestrator.results import ERROR, TrialResult, losses_by_trial, runs_frame
+from orchestrator.iw_gain import with_iw_gain
+from orchestrator.results import (
+    ERROR,
+    TrialResult,
+    histories_by_trial,
+    iw_losses_by_trial,
+    losses_by_trial,
+    runs_frame,
+)
 from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a sweep found: the trials that have ended, in `runs` a row each; `configurations` has a row for
-    each configuration, see `frontier.configurations`."""
+    """What a sweep found.
+
+    Attributes:
+        results: the trials that have ended; in `runs` a row each.
+        configurations: a row for each configuration, see `frontier.configurations`.
+        at_tokens: a row for each configuration at the budget of a baseline's tokens, see `equal_compute`.
+        at_seconds: the same at a baseline's seconds.
+        curves: the trainings of the baselines and of each variant's best configuration.
+    """
 
     title: str
     results: Sequence[TrialResult]
     runs: pd.DataFrame
     configurations: pd.DataFrame
+    at_tokens: pd.DataFrame
+    at_seconds: pd.DataFrame
+    curves: Sequence[Curve]
     entropy_floor: float | None
 
     @classmethod
     def of(cls, title: str, results: Sequence[TrialResult], entropy_floor: float | None) -> Report:
         """The report of the trials that have ended; what the machines failed says nothing of a variant."""
         ended = [result for result in results if result.ended]
-        compared = runs_frame(result for result in ended if result.failure != ERROR)
-        table = configurations(compared, losses_by_trial(ended), entropy_floor=entropy_floor)
-        return cls(title, ended, runs_frame(ended), table, entropy_floor)
+        runs = runs_frame(result for result in ended if result.failure != ERROR)
+        histories = histories_by_trial(ended)
+        table = configurations(runs, losses_by_trial(ended), entropy_floor=entropy_floor)
+        table = with_iw_gain(table, runs, iw_losses_by_trial(ended))
+        at_tokens, at_seconds = (
+            equal_compute(runs, histories, baseline_budget(runs, cost)) for cost in (TOKENS, SECONDS)
+        )
+        curves = training_curves(table, runs, histories)
+        return cls(title, ended, runs_frame(ended), table, at_tokens, at_seconds, curves, entropy_floor)
+
+    @property
+    def over_cost(self) -> CostView:
+        """The curves over tokens."""
+        return cost_view(self.curves, self.at_tokens)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes frontier.png, .html, .csv, .md and trials.csv into the sweep's folder."""
-        paths = [folder / f"frontier.{kind}" for kind in ("png", "html", "csv", "md")]
-        png, html, csv, markdown = paths
-        trials = folder / "trials.csv"
-        for draw, path in ((frontier_png, png), (frontier_html, html)):
-            draw(
-                self.configurations,
-                self.runs,
-                title=self.title,
-                entropy_floor=self.entropy_floor,
-                path=path,
-            )
+        """Writes figures and tables into the sweep's folder; docs/spec.md says what is in them."""
+        names = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "curves.png",
+                 "equal_compute.png", "equal_compute.csv", "trials.csv")  # fmt: skip
+        png, html, csv, markdown, curves, cost, equal, trials = paths = [folder / name for name in names]
+        title, floor = self.title, self.entropy_floor
+        frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=png)
+        frontier_html(self.configurations, self.runs, title=title, entropy_floor=floor, path=html,
+                      more=sections(self.curves, self.over_cost))  # fmt: skip
         write_csv(self.configurations, csv)
         markdown.write_text(self.markdown(), encoding="utf-8")
+        curves_png(self.curves, title=title, path=curves)
+        cost_png(self.over_cost, title=title, path=cost)
+        write_csv(pd.concat([self.at_tokens, self.at_seconds])[list(COLUMNS)], equal)
         write_csv(self.runs, trials)
-        return [*paths, trials]
+        return paths
 
     def show(self, console: Console) -> None:
-        """The frontier table and a verdict on each variant."""
+        """The frontier table and a verdict on each variant; the table at equal compute where it differs."""
         console.print()
         console.print(frontier_table(self.configurations, entropy_floor=self.entropy_floor))
         console.print()
         for verdict in verdicts(self.configurations):
             console.print(f"• {verdict}", markup=False, highlight=False)
+        if exceeds(self.at_tokens):
+            console.print()
+            console.print(equal_compute_table(self.at_tokens))
 
     def markdown(self) -> str:
-        """Table and verdicts."""
+        """Table and verdicts, then the table at equal compute."""
         sentences = "\n".join(f"- {verdict}" for verdict in verdicts(self.configurations))
         table = frontier_markdown(self.configurations, entropy_floor=self.entropy_floor)
-        return f"{table}\n{sentences}\n"
+        return f"{table}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
 
     def metrics(self) -> dict[str, float]:
         """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,23 @@ from numpy.typing import NDArray
 
 from orchestrator.records import TrialPlan
 
-TEST_FIGURES = ("nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "mutual_information", "active_units")
-COSTS = ("seconds", "optimizer_steps", "inner_steps", "tokens")
+TEST_FIGURES = (
+    "nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information",
+    "active_units",
+)  # fmt: skip
+COSTS = ("seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens")
 COLLAPSED_KL = 0.1
 ERROR = "error"
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A finished training: what was run, its final figures (empty if it failed), its cost.
+    """A finished training: what was run, its final figures (empty if it failed), its cost, its epochs.
 
     `losses_N` is NLL + KL of each test sentence in nats, None if the training failed. `failure` is why it
-    failed: "diverged", "out_of_memory", or ERROR where the machines are to blame.
+    failed: "diverged", "out_of_memory", or ERROR where the machines are to blame. `history` has the metrics
+    of each whole epoch, and `cost` is that of all of them. `iw_losses_N` is IW-NLL of each sentence that an
+    examination looked at, None without one.
     """
 
     trial_id: str
@@ -32,13 +37,16 @@ class TrialResult:
     cost: Mapping[str, float]
     losses_N: NDArray[np.float32] | None = None
     failure: str | None = None
+    history: Sequence[Mapping[str, float]] = ()
+    iw_losses_N: NDArray[np.float64] | None = None
 
     @classmethod
     def from_tune(
         cls, trial_id: str, config: Mapping[str, Any], result: Mapping[str, Any], *, errored: bool = False
     ) -> TrialResult:
         """From a trial's configuration and its last result; `errored` if it ended by no fault of its own."""
-        metrics = result.get("metrics", {})
+        history = result.get("history", ())
+        metrics = result.get("metrics") or (history[-1] if history else {})
         return cls(
             trial_id,
             TrialPlan.from_config(config),
@@ -46,6 +54,7 @@ class TrialResult:
             {name: metrics.get(name, np.nan) for name in COSTS},
             result.get("losses_N"),
             ERROR if errored else result.get("failure"),
+            history,
         )
 
     @property
@@ -80,6 +89,11 @@ def runs_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
     return pd.DataFrame([result.row() for result in results])
 
 
+def iw_losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.float64]]:
+    """IW-NLL of each examined sentence by trial, of the trials that have been examined."""
+    return {result.trial_id: result.iw_losses_N for result in results if result.iw_losses_N is not None}
+
+
 def losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.float64]]:
     """Each sentence's NLL + KL by trial, for paired comparisons."""
     return {
@@ -87,3 +101,8 @@ def losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.floa
         for result in results
         if result.losses_N is not None
     }
+
+
+def histories_by_trial(results: Iterable[TrialResult]) -> dict[str, pd.DataFrame]:
+    """Each trial's epochs as a data frame, a row an epoch; trials without any are left out."""
+    return {result.trial_id: pd.DataFrame(result.history) for result in results if result.history}

@@ -22,17 +22,20 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.dataset_source import DatasetSource
 from orchestrator.spec_errors import KeyPath, SpecError, lines, problems_of, shown
 from orchestrator.spec_file import SpecFile, dump, read_spec_file
 from orchestrator.spec_options import with_options
 from orchestrator.tracking_limits import without_password
 from trainables import variants as variant_modules
+from trainables.named_corpora import NAMED_KINDS
+from trainables.presets import Preset, load_preset
+from trainables.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
 
 if TYPE_CHECKING:
-    from orchestrator.overrides import VariantPlan
+    from orchestrator.overrides import Changes, VariantPlan
 
 SPEC_FILE = "sweep.yaml"
-EMBEDDED = "embedded"
 _BASELINE = "language_model"
 _DEFAULT = ("vanilla", "annealed", "dilated", "cyclical", "aggressive")
 _NEEDS_LABELS = "conditional"
@@ -41,6 +44,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _LARGEST_SEED = 2**32 - 1
 _BY_DEFAULT: Any = None  # replaced by the field's validator
+_CORPUS_KINDS = {**NAMED_KINDS, "datasets": DatasetSource.parse}
 
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -77,10 +81,11 @@ class SweepSpec(BaseModel):
     """A sweep, checked when it is made. Relative paths are taken from the working directory, at once.
 
     Attributes:
-        corpus: a folder or a file; None is the embedded corpus.
+        corpus: where the text comes from.
         name: of the sweep and its folder; by default the corpus and the time.
-        vocabulary_size: the most words to keep; None keeps all.
+        vocabulary_size: the most words to keep; None keeps all; "usual" is replaced by what the corpus says.
         max_sentences: the most training sentences to keep; None keeps all.
+        preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
         epochs: of each trial.
@@ -91,19 +96,22 @@ class SweepSpec(BaseModel):
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
         resources: of each trial.
         max_concurrent: the most trials at a time; None is as many as the resources allow.
-        iw_samples, iw_sentences: of the importance-weighted NLL.
+        iw_samples, iw_sentences: of the importance-weighted NLL at the end of each trial.
+        final_iw_samples, final_iw_sentences: of that of the runs that are examined after the search; None
+            takes the whole test split.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.
         storage: the folder where sweeps have their folders.
         checkpoints: where trials keep their checkpoints, a path or an address such as s3://bucket/sweeps
             that all nodes of a cluster share; None is the sweep's folder.
     """
 
-    model_config = _STRICT
+    model_config = _STRICT | ConfigDict(arbitrary_types_allowed=True)
 
-    corpus: Path | None = Field(default=None, strict=False)
+    corpus: CorpusSource = Embedded()
     name: str = Field(default=_BY_DEFAULT, validate_default=True)
-    vocabulary_size: Annotated[int, Field(ge=5)] | None = 10_000
+    vocabulary_size: Annotated[int, Field(ge=5)] | None = Field(default=USUAL, validate_default=True)
     max_sentences: Annotated[int, Field(ge=2)] | None = None
+    preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
     epochs: Count = 12
@@ -116,6 +124,8 @@ class SweepSpec(BaseModel):
     max_concurrent: Count | None = None
     iw_samples: Count = 100
     iw_sentences: Count = 200
+    final_iw_samples: Count = 500
+    final_iw_sentences: Count | None = 200
     tracking_uri: str = Field(
         default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
         validate_default=True,
@@ -168,29 +178,55 @@ class SweepSpec(BaseModel):
 
     def _plans(self, longest: int | None = None) -> list[VariantPlan]:
         # Imported here: the parts bring torch, and what is wrong with a single field shows without it.
-        from orchestrator.overrides import Changes, plan_variants
+        from orchestrator.overrides import plan_variants
         from search_spaces.space import Extent
 
-        chosen = {
+        return plan_variants(*self._changes(), extent=Extent(self.epochs, longest))
+
+    def _changes(self) -> tuple[dict[str, Changes], Changes]:
+        """What is said of each chosen variant, and of all."""
+        from orchestrator.overrides import Changes
+
+        below = {
             name: Changes(own.knobs, own.ranges, ("variants", name)) for name, own in self.variants.items()
         }
-        return plan_variants(chosen, Changes(self.knobs, self.ranges), extent=Extent(self.epochs, longest))
+        return below, Changes(self.knobs, self.ranges)
+
+    def _fill_in(self, preset: Preset) -> None:
+        """Puts the preset's knobs with the others, so that the saved spec holds them."""
+        from orchestrator.preset_knobs import with_preset
+
+        knobs, below = with_preset(preset, *self._changes())
+        variants = {
+            name: Overrides(knobs=below[name], ranges=own.ranges) for name, own in self.variants.items()
+        }
+        vars(self).update(knobs=knobs, variants=variants)  # frozen, but not made yet
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
+        if self.preset is not None:
+            self._fill_in(load_preset(self.preset))
         self._plans()
         return self
 
-    @field_validator("corpus", "storage", mode="before")
+    @field_validator("corpus", mode="before")
     @classmethod
-    def _absolute(cls, value: object, info: ValidationInfo) -> Path | None:
-        if info.field_name == "corpus" and (value is None or value == EMBEDDED):
-            return None
-        if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-            raise ValueError(f"{info.field_name} must be a path, got {shown(value)}")
-        if "://" in str(value):
-            raise ValueError(f"{info.field_name} must be a path that every node sees, got {shown(value)}")
-        return Path(os.path.abspath(Path(value).expanduser()))
+    def _source(cls, value: object) -> CorpusSource:
+        if value is None:
+            return Embedded()
+        if isinstance(value, CorpusSource):
+            return value
+        return parse_source(_path("corpus", value), _CORPUS_KINDS)
+
+    @field_validator("vocabulary_size", mode="before")
+    @classmethod
+    def _usual_size(cls, value: object, info: ValidationInfo) -> object:
+        return info.data.get("corpus", Embedded()).usual_vocabulary_size if value == USUAL else value
+
+    @field_validator("storage", mode="before")
+    @classmethod
+    def _absolute(cls, value: object) -> Path:
+        return absolute(Path(_path("storage", value)))
 
     @field_validator("checkpoints")
     @classmethod
@@ -203,7 +239,7 @@ class SweepSpec(BaseModel):
     @classmethod
     def _named(cls, value: object, info: ValidationInfo) -> object:
         if value is None:
-            return _default_name(info.data.get("corpus"))
+            return _default_name(info.data.get("corpus", Embedded()))
         if isinstance(value, str) and not _NAME.fullmatch(value):
             rule = "1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter or digit"
             raise ValueError(f"name must be {rule}, got {shown(value)}")
@@ -230,6 +266,11 @@ class SweepSpec(BaseModel):
             raise ValueError(f"variants must be a list of names or a mapping of names, got {shown(value)}")
         return value
 
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str | None) -> str | None:
+        return None if value is None else load_preset(value).name
+
     @field_validator("tracking_uri")
     @classmethod
     def _absolute_database(cls, value: str) -> str:
@@ -251,8 +292,8 @@ class SweepSpec(BaseModel):
         return without_password(value)
 
     @field_serializer("corpus")
-    def _named_corpus(self, value: Path | None) -> str:
-        return EMBEDDED if value is None else str(value)
+    def _named_corpus(self, value: CorpusSource) -> str:
+        return str(value)
 
 
 def _all_variants() -> list[str]:
@@ -262,10 +303,17 @@ def _all_variants() -> list[str]:
     return [*_DEFAULT, *sorted(names - set(_DEFAULT))]
 
 
-def _default_name(corpus: Path | None) -> str:
+def _path(key: str, value: object) -> str:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{key} must be a path, got {shown(value)}")
+    if "://" in str(value):
+        raise ValueError(f"{key} must be a path that every node sees, got {shown(value)}")
+    return str(value)
+
+
+def _default_name(corpus: CorpusSource) -> str:
     """The corpus's name, made to fit, and the time."""
-    name = EMBEDDED if corpus is None else corpus.name if corpus.is_dir() else corpus.stem
-    fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")[:80] or "corpus"
+    fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", corpus.name).strip("._-")[:80] or "corpus"
     return f"{fitting}-{datetime.now():%Y%m%d-%H%M%S}"
 
 

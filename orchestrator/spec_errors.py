@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+
+from trainables.parts import hint
 
 KeyPath = tuple[str | int, ...]
 
@@ -65,13 +66,6 @@ def problems_of(error: ValidationError, known_keys: Callable[[KeyPath], Iterable
         else:
             found.append(Problem(path, f"{dotted(path)} {_broken_rule(dict(entry))}"))
     return found
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """The nearest known name, or where none is near the known ones."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def dotted(path: KeyPath) -> str:

@@ -58,7 +58,12 @@ def main(
     ] = None,
     corpus: Annotated[
         str | None,
-        _option("Folder or text file.", _WHAT, "embedded", metavar="PATH"),
+        _option(
+            "Folder, text file, ptb:PATH (yahoo, yelp, snli) or datasets:NAME.",
+            _WHAT,
+            "embedded",
+            metavar="CORPUS",
+        ),
     ] = None,
     max_sentences: Annotated[
         int | None, _option("Most training sentences.", _WHAT, "all", metavar="N")
@@ -75,6 +80,9 @@ def main(
             "--set",
             metavar="KNOB=VALUE",
         ),
+    ] = None,
+    preset: Annotated[
+        str | None, _option("Published procedure: reference.", _WHAT, "none", metavar="NAME")
     ] = None,
     trials: Annotated[
         int | None, _option("Configurations of each variant.", _HOW_MUCH, "4", metavar="N")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.spec import SPEC_FILE, SweepSpec
-from orchestrator.spec_errors import SpecError, hint
+from orchestrator.spec_errors import SpecError
 from orchestrator.spec_options import flag_of, given
+from trainables.parts import hint
 
 MAY_CHANGE = ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri")
 _LOCK_FILE, _CORPUS_FILE = ".lock", "corpus.digest"

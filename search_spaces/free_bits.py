@@ -1,4 +1,5 @@
-"""How many nats are free, and whether of a batch (Kingma et al. 2016) or of a sentence (Li et al. 2019)."""
+"""How many nats are free, whether of a batch (Kingma et al. 2016) or of a sentence (Li et al. 2019), and
+whether the posterior has a bias to take them by."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
@@ -10,5 +11,6 @@ SPACE = SearchSpace(
     lambda extent: {
         "free_bits": FloatDistribution(1.0, 10.0, log=True),
         "free_bits_of": CategoricalDistribution(("batch", "sentence")),
+        "posterior_bias": CategoricalDistribution((True, False)),
     },
 )

@@ -1,6 +1,6 @@
-"""The target, and the weight of the distance to it."""
+"""The target, the weight of the distance to it, and whether the posterior has a bias to reach it by."""
 
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from search_spaces.space import SearchSpace
 from trainables.variants.kl_target import VARIANT
@@ -10,5 +10,6 @@ SPACE = SearchSpace(
     lambda extent: {
         "kl_target": FloatDistribution(1.0, 30.0, log=True),
         "beta": FloatDistribution(0.1, 1.0, log=True),
+        "posterior_bias": CategoricalDistribution((True, False)),
     },
 )

@@ -38,7 +38,7 @@ def load_space(name: str) -> SearchSpace:
     """The search space of the variant of that name, which has a module of that name here.
 
     Raises:
-        UnknownVariantError: naming the nearest and all known ones.
+        UnknownVariantError: naming the nearest, or all where none is near.
     """
     load_variant(name)
     space: SearchSpace = importlib.import_module(f"search_spaces.{name}").SPACE

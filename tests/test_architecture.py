@@ -69,7 +69,17 @@ RULES = (
         except_=("orchestrator.tracking*",),
         never=("mlflow",),
     ),
-    Rule(("orchestrator.frontier",), "the frontier is arithmetic", never=("ray", "mlflow")),
+    Rule(
+        PACKAGES,
+        "one module alone knows the optional extra",
+        except_=("orchestrator.dataset_source",),
+        never=("datasets",),
+    ),
+    Rule(
+        ("orchestrator.comparison", "orchestrator.equal_compute", "orchestrator.frontier"),
+        "the frontier is arithmetic",
+        never=("ray", "mlflow"),
+    ),
     Rule(PACKAGES, "the product does without its tests and benchmarks", never=("tests", "benchmarks")),
 )
 
@@ -187,8 +197,9 @@ def test_search_spaces_load_neither_ray_nor_mlflow() -> None:
     assert loaded(ROOT, modules, ("ray", "mlflow", "orchestrator", "trainables.trainable")) == []
 
 
-def test_the_frontier_loads_neither_ray_nor_mlflow() -> None:
-    assert loaded(ROOT, ["orchestrator.frontier"], ("ray", "mlflow")) == []
+def test_the_frontier_loads_neither_ray_nor_mlflow_nor_torch() -> None:
+    modules = ["orchestrator.equal_compute", "orchestrator.frontier"]
+    assert loaded(ROOT, modules, ("ray", "mlflow", "torch")) == []
 
 
 # -- the checks can fail ---------------------------------------------------------------------------
@@ -219,6 +230,8 @@ def write(root: Path, path: str, text: str) -> None:
         ("search_spaces/beta.py", "from optuna import samplers", "orchestrator's choice"),
         ("search_spaces/beta.py", "import optuna\nx = optuna.samplers.TPESampler()", "orchestrator's choice"),
         ("orchestrator/runner.py", "if True:\n    from mlflow import log_metric", "tracking alone"),
+        ("orchestrator/spec.py", "def read():\n    from datasets import load_dataset", "optional extra"),
+        ("trainables/corpora.py", "import datasets", "optional extra"),
         ("orchestrator/frontier.py", "from ray.tune import Tuner", "arithmetic"),
         ("orchestrator/report.py", "from tests.helpers import x", "without its tests"),
         ("orchestrator/report.py", "import benchmarks", "without its tests"),
@@ -241,6 +254,7 @@ def test_a_wrong_import_is_found(tmp_path: Path, path: str, line: str, reason: s
         ("orchestrator/tracking.py", "import mlflow"),
         ("orchestrator/tracking_outbox.py", "from mlflow.entities import Metric"),
         ("orchestrator/search.py", "from optuna.samplers import TPESampler\nfrom search_spaces import beta"),
+        ("orchestrator/dataset_source.py", "def read():\n    import datasets"),
         ("orchestrator/frontier.py", "import moocore\nimport raymond"),
     ],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -107,7 +108,7 @@ class CategoricalPosterior(Posterior):
         relaxed = ((self.log_probability_BGC + noise) / self.config.temperature(progress)).softmax(2)
         if self.config.straight_through:
             hard = functional.one_hot(relaxed.argmax(2), relaxed.shape[2])
-            relaxed = hard + relaxed - relaxed.detach()
+            relaxed = hard + (relaxed - relaxed.detach())
         return Draw(relaxed, self.embed(relaxed.flatten(1)))
 
     def kl(self) -> Tensor:
@@ -138,6 +139,8 @@ class QuantizedPosterior(Posterior):
     codes_BG: Tensor
     log_prior_BG: Tensor
     config: VectorQuantized
+
+    certain: ClassVar[bool] = True
 
     @property
     def mean_BGD(self) -> Tensor:

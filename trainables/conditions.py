@@ -100,6 +100,11 @@ class GivenLabel(Condition, name="label"):
     def build(self, label_counts: Sequence[int], prior_width: int) -> ConditionModule:
         if len(label_counts) == 0:
             raise KnobError("condition=label must have a corpus with labels, got one without")
+        if min(label_counts) == 0:
+            raise KnobError(
+                "condition=label must have training sentences of every label, got none of"
+                f" {list(label_counts).count(0)} of {len(label_counts)} labels"
+            )
         return _GivenLabel(label_counts, self.label_size, prior_width)
 
     @property

@@ -1,66 +1,86 @@
-"""From a folder or a file of text, or from nothing, to a corpus: everything is checked before any compute."""
+"""From a source to a corpus: everything is checked before any compute."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from trainables.grammar import embedded_corpus
-from trainables.reading import TextFile, find_split_files, read_text_file
+from trainables.named_corpora import NAMED_KINDS
+from trainables.raw_text import Text, Texts
+from trainables.sources import USUAL, CorpusSource, Embedded, PlainText, TextSource, parse_source
 from trainables.splits import Corpus, CorpusError, Split
 from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
 
-__all__ = ["Corpus", "CorpusError", "Split", "load_corpus"]
+__all__ = ["USUAL", "Corpus", "CorpusError", "Split", "load_corpus"]
 
 _SPLITS = ("train", "valid", "test")
 _EMBEDDED_SENTENCES = (3000, 1000, 1000)
+_LEAST_KNOWN = 0.5
 
 
 def load_corpus(
-    path: Path | str | None,
+    source: CorpusSource | Path | str | None,
     *,
     seed: int = 0,
-    vocabulary_size: int | None = 10_000,
+    vocabulary_size: int | Literal["usual"] | None = USUAL,
     max_sentences: int | None = None,
 ) -> Corpus:
     """Read a corpus, or draw the embedded one.
 
     Args:
-        path: a folder with train, valid and test files (`train.txt` or `NAME.train.txt`; valid may be called
-            dev or val), or one file, split 80/10/10 at random, or None for the embedded corpus. A line is a
-            sentence of words separated by spaces, in all lines or in none of a file behind a label and a tab.
+        source: a source; text that names one (`embedded`, a path, `ptb:PATH`, `yahoo:PATH`, `yelp:PATH`,
+            `snli:PATH`); a path; or None for the embedded corpus. A path is a folder with train, valid and
+            test files (`train.txt` or `NAME.train.txt`; valid may be called dev or val), or one file, split
+            80/10/10 at random. A line is a sentence of words separated by spaces, in all lines or in none
+            of a file behind a label and a tab.
         seed: of the split of a single file, of the choice for `max_sentences`, and of the embedded corpus.
         vocabulary_size: the most words to keep, 4 special ones included, counted in the training sentences
-            kept; None keeps all. The embedded corpus needs its 225, or its entropy would not hold.
+            kept; None keeps all; "usual" is 10,000, or what the source says. A published vocabulary is kept
+            as a whole; so is that of the embedded corpus, or its entropy would not hold.
         max_sentences: keep at most so many training sentences, and a tenth of it, at least 1, of valid and of
             test; chosen at random, in the order of the file. None keeps all.
 
     Raises:
         CorpusError: a file is missing, unreadable or badly formed, or an argument is out of its range.
     """
-    _check_arguments(seed, vocabulary_size, max_sentences)
+    source = _resolve(source)
+    size = source.usual_vocabulary_size if vocabulary_size == USUAL else vocabulary_size
+    _check_arguments(seed, size, max_sentences)
     limits = _limits(max_sentences)
-    if path is None:
-        return _embedded(seed, vocabulary_size, limits)
+    if isinstance(source, Embedded):
+        return _embedded(seed, size, limits)
+    assert isinstance(source, TextSource)
     try:
-        location = Path(path).expanduser()
-        texts = _read(location, seed)
+        texts = source.read(seed)
     except OSError as error:
         raise CorpusError(
-            f"a corpus can be read, got {error.strerror!r}: {error.filename or path}"
+            f"a corpus can be read, got {error.strerror!r}: {error.filename or source}"
         ) from error
     label_names = _label_names(texts)
-    texts = [
-        text.take(_choose(len(text), limit, np.random.default_rng([seed, 1, number])))
-        for number, (text, limit) in enumerate(zip(texts, limits, strict=True))
-    ]
-    vocabulary = Vocabulary.build(texts[0].sentences, vocabulary_size)
-    if len(vocabulary) == len(SPECIAL_WORDS):
-        raise CorpusError(f"the training sentences hold a word other than <unk>, got none: {texts[0].path}")
-    train, valid, test = (_encode(text, vocabulary, label_names) for text in texts)
-    name = location.resolve().name if location.is_dir() else location.stem
-    return Corpus(name, str(path), vocabulary, train, valid, test, label_names)
+    texts = _chosen(texts, limits, seed)
+    vocabulary = _vocabulary(texts, size)
+    train, valid, test = (_encode(text, vocabulary, label_names) for text in _parts(texts))
+    return Corpus(source.name, str(source), vocabulary, train, valid, test, label_names)
+
+
+def _resolve(source: CorpusSource | Path | str | None) -> CorpusSource:
+    if source is None:
+        return Embedded()
+    if isinstance(source, Path):
+        return PlainText(source)
+    return parse_source(source, _KINDS) if isinstance(source, str) else source
+
+
+def _dataset(rest: str) -> CorpusSource:
+    raise CorpusError(f"datasets: is read by `python -m orchestrator.sweep` alone, got 'datasets:{rest}'")
+
+
+_KINDS: Mapping[str, Callable[[str], CorpusSource]] = {**NAMED_KINDS, "datasets": _dataset}
 
 
 def _check_arguments(seed: int, vocabulary_size: int | None, max_sentences: int | None) -> None:
@@ -88,55 +108,59 @@ def _embedded(seed: int, vocabulary_size: int | None, limits: tuple[int | None, 
         for size, limit in zip(_EMBEDDED_SENTENCES, limits, strict=True)
     )
     corpus = embedded_corpus(seed, (train, valid, test))
-    if vocabulary_size is not None and vocabulary_size < len(corpus.vocabulary):
-        raise CorpusError(
-            f"the embedded corpus has a vocabulary of {len(corpus.vocabulary)} words,"
-            f" got vocabulary_size {vocabulary_size}"
-        )
+    _check_whole("the embedded corpus has", corpus.vocabulary, vocabulary_size)
     return corpus
 
 
-def _read(path: Path, seed: int) -> list[TextFile]:
-    """Train, valid and test, in this order."""
-    if path.is_dir():
-        texts = [read_text_file(file) for file in find_split_files(path)]
-        if len(texts[0]) < 2:
-            raise CorpusError(f"train has at least 2 sentences, got {len(texts[0])}: {texts[0].path}")
-        for text in texts[1:]:
-            if (text.labels is None) != (texts[0].labels is None):
-                with_labels, without = (text, texts[0]) if texts[0].labels is None else (texts[0], text)
-                raise CorpusError(
-                    f"all files of a corpus have labels or none has, got {with_labels.path} with and"
-                    f" {without.path} without"
-                )
-        return texts
-    if not path.exists():
-        raise CorpusError(f"a corpus is a folder or a text file, got a path that does not exist: {path}")
-    if not path.is_file():
-        raise CorpusError(f"a corpus is a folder or a text file, got neither: {path}")
-    return _split(read_text_file(path), seed)
+def _check_whole(whose: str, vocabulary: Vocabulary, size: int | None) -> None:
+    if size is not None and size < len(vocabulary):
+        raise CorpusError(f"{whose} a vocabulary of {len(vocabulary)} words, got vocabulary_size {size}")
 
 
-def _split(text: TextFile, seed: int) -> list[TextFile]:
-    if len(text) < 4:
-        raise CorpusError(f"a file to split has at least 4 sentences, got {len(text)}: {text.path}")
-    tenth = max(1, len(text) // 10)
-    shuffled: list[int] = np.random.default_rng([seed, 0]).permutation(len(text)).tolist()
-    parts = shuffled[2 * tenth :], shuffled[:tenth], shuffled[tenth : 2 * tenth]
-    return [text.take(sorted(part)) for part in parts]
+def _parts(texts: Texts) -> tuple[Text, Text, Text]:
+    return texts.train, texts.valid, texts.test
 
 
-def _choose(available: int, limit: int | None, rng: np.random.Generator) -> list[int]:
+def _chosen(texts: Texts, limits: tuple[int | None, ...], seed: int) -> Texts:
+    train, valid, test = (
+        text
+        if limit is None
+        else text.take(_choose(len(text), limit, np.random.default_rng([seed, 1, number])))
+        for number, (text, limit) in enumerate(zip(_parts(texts), limits, strict=True))
+    )
+    return replace(texts, train=train, valid=valid, test=test)
+
+
+def _choose(available: int, limit: int, rng: np.random.Generator) -> list[int]:
     chosen: list[int] = rng.permutation(available)[:limit].tolist()
     return sorted(chosen)
 
 
-def _label_names(texts: list[TextFile]) -> tuple[str, ...]:
-    train = texts[0]
+def _vocabulary(texts: Texts, size: int | None) -> Vocabulary:
+    train = texts.train
+    if texts.vocabulary is None:
+        vocabulary = Vocabulary.build(train.sentences, size)
+        if len(vocabulary) == len(SPECIAL_WORDS):
+            raise CorpusError(f"the training sentences hold a word other than <unk>, got none: {train.place}")
+        return vocabulary
+    vocabulary = Vocabulary(SPECIAL_WORDS + tuple(texts.vocabulary))
+    _check_whole("the corpus is published with", vocabulary, size)
+    words = [word for sentence in train.sentences for word in sentence]
+    known = sum(word in vocabulary.ids for word in words)
+    if known < _LEAST_KNOWN * len(words):
+        raise CorpusError(
+            f"a published vocabulary has at least half of the training words, got {known} of {len(words)}:"
+            f" {train.place}"
+        )
+    return vocabulary
+
+
+def _label_names(texts: Texts) -> tuple[str, ...]:
+    train = texts.train
     if train.labels is None:
         return ()
     known = set(train.labels)
-    for split, text in zip(_SPLITS[1:], texts[1:], strict=True):
+    for split, text in zip(_SPLITS[1:], _parts(texts)[1:], strict=True):
         assert text.labels is not None
         for sentence, label in enumerate(text.labels):
             if label not in known:
@@ -145,7 +169,7 @@ def _label_names(texts: list[TextFile]) -> tuple[str, ...]:
     return tuple(sorted(known))
 
 
-def _encode(text: TextFile, vocabulary: Vocabulary, label_names: tuple[str, ...]) -> Split:
+def _encode(text: Text, vocabulary: Vocabulary, label_names: tuple[str, ...]) -> Split:
     labels = None
     if text.labels is not None:
         indices = {name: index for index, name in enumerate(label_names)}

@@ -106,8 +106,9 @@ class _Gaussian(LatentModule):
 class _BatchNormGaussian(_Gaussian):
     def __init__(self, hidden_width: int, latent_size: int, bias: bool, scale: float) -> None:
         super().__init__(hidden_width, latent_size, bias)
-        # With the usual eps of 1e-5 the KL vanishes after all, by means whose variance is far below that.
-        self.norm = nn.BatchNorm1d(latent_size, affine=False, eps=1e-12)
+        # With the usual eps of 1e-5 the KL vanishes after all, by means whose variance is far below that;
+        # for one this small single precision does not do.
+        self.norm = nn.BatchNorm1d(latent_size, affine=False, eps=1e-16, dtype=torch.float64)
         self.shift = nn.Parameter(torch.zeros(latent_size))
         self.scale = scale
 
@@ -116,7 +117,8 @@ class _BatchNormGaussian(_Gaussian):
         # A batch of one sentence has no variance: the corpus's so far stands in.
         alone = len(mean_BZ) == 1
         norm = self.norm.eval() if alone or not self.training else self.norm.train()
-        return GaussianPosterior.standard(self.scale * norm(mean_BZ) + self.shift, log_variance_BZ)
+        normed_BZ = norm(mean_BZ.double()).to(mean_BZ)
+        return GaussianPosterior.standard(self.scale * normed_BZ + self.shift, log_variance_BZ)
 
 
 class _NoLatent(LatentModule):

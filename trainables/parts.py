@@ -68,7 +68,7 @@ class Part:
         known = filled.knobs()
         for knob in values:
             if knob not in known:
-                raise KnobError(f"no knob {knob!r}; {nearest(knob, known)}")
+                raise KnobError(f"no knob {knob!r}; {hint(knob, known)}")
         return filled._set_values(values)
 
     def _fill_slots(self, values: Mapping[str, Any]) -> Self:
@@ -113,12 +113,11 @@ def parse_knob(part: Part, knob: str, text: str) -> Any:
         raise KnobError(f"{knob} must be of type {kind.__name__}, got {text!r}") from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest known one, and all of them."""
-    known = sorted(known)
+def hint(name: str, known: Iterable[str]) -> str:
+    """For a misspelt name: the nearest known one, or where none is near all of them."""
+    known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(known)}"
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def require(condition: bool, knob: str, rule: str, value: object) -> None:

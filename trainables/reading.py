@@ -5,48 +5,12 @@ Errors name the file and the line, because a corpus of millions of lines is not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from trainables.raw_text import Text
 from trainables.splits import CorpusError
-from trainables.vocabulary import END, PAD, SPECIAL_WORDS, START
 
-# "<unk>" may stand in a text (PTB has it); the other special words would forge a sentence mark or padding.
-_RESERVED = frozenset(SPECIAL_WORDS[index] for index in (PAD, START, END))
 _SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "dev", "val"), "test": ("test",)}
-
-
-@dataclass(frozen=True, eq=False)
-class TextFile:
-    """The sentences of one file, blank lines left out.
-
-    Args:
-        path: the file.
-        sentences: N lists of words.
-        labels: N labels as written, or None where the file has none.
-        lines: N line numbers, the first line is 1.
-    """
-
-    path: Path
-    sentences: Sequence[Sequence[str]]
-    labels: Sequence[str] | None
-    lines: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.sentences)
-
-    def where(self, sentence: int) -> str:
-        return f"{self.path}:{self.lines[sentence]}"
-
-    def take(self, numbers: Sequence[int]) -> TextFile:
-        """The sentences with these numbers, in this order."""
-        return TextFile(
-            self.path,
-            [self.sentences[number] for number in numbers],
-            None if self.labels is None else [self.labels[number] for number in numbers],
-            [self.lines[number] for number in numbers],
-        )
 
 
 def find_split_files(folder: Path) -> tuple[Path, Path, Path]:
@@ -66,11 +30,9 @@ def find_split_files(folder: Path) -> tuple[Path, Path, Path]:
     return find("train"), find("valid"), find("test")
 
 
-def read_text_file(path: Path) -> TextFile:
+def read_text_file(path: Path) -> Text:
     """Read `label<TAB>sentence` lines if every line has exactly one tab, plain sentences if none has any."""
-    numbered = [(number, line) for number, line in enumerate(_decode(path).split("\n"), 1) if line.strip()]
-    if not numbered:
-        raise CorpusError(f"a corpus file holds at least one sentence, got none: {path}")
+    numbered = read_lines(path)
     first_number, first_line = numbered[0]
     expected = first_line.count("\t")
     for number, line in numbered:
@@ -82,24 +44,18 @@ def read_text_file(path: Path) -> TextFile:
             )
     lines = [number for number, _ in numbered]
     if expected == 0:
-        text = TextFile(path, [line.split() for _, line in numbered], None, lines)
-    else:
-        pairs = [line.split("\t") for _, line in numbered]
-        labels = [label.strip() for label, _ in pairs]
-        text = TextFile(path, [words.split() for _, words in pairs], labels, lines)
-    _check_sentences(text)
-    return text
+        return Text(str(path), [line.split() for _, line in numbered], None, lines)
+    pairs = [line.split("\t") for _, line in numbered]
+    labels = [label.strip() for label, _ in pairs]
+    return Text(str(path), [words.split() for _, words in pairs], labels, lines)
 
 
-def _check_sentences(text: TextFile) -> None:
-    for i, words in enumerate(text.sentences):
-        if not _RESERVED.isdisjoint(words):
-            word = next(word for word in words if word in _RESERVED)
-            where = text.where(i)
-            raise CorpusError(f"<s>, </s> and <pad> are reserved and stand in no text, got {word}: {where}")
-        if not words or (text.labels is not None and not text.labels[i]):
-            part = "label" if words else "sentence"
-            raise CorpusError(f"a labelled line is label<TAB>sentence, got an empty {part}: {text.where(i)}")
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a UTF-8 file with their numbers, from 1; blank ones left out, at least one is not."""
+    numbered = [(number, line) for number, line in enumerate(_decode(path).split("\n"), 1) if line.strip()]
+    if not numbered:
+        raise CorpusError(f"a corpus file holds at least one sentence, got none: {path}")
+    return numbered
 
 
 def _decode(path: Path) -> str:

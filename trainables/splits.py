@@ -103,7 +103,7 @@ class Corpus:
 
     Args:
         name: short, for tables: the folder's or the file's name, or "embedded".
-        source: where it came from, as the user wrote it.
+        source: where it came from, as a spec says it.
         vocabulary: built from the training split.
         train, valid, test: share no sentence that stands once in the source.
         label_names: label index → name; empty for an unlabelled corpus.

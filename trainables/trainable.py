@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.examination import Examination, Request, examine
+from trainables.records import EpochMetrics
 from trainables.splits import Corpus
 from trainables.training import DivergedError, Training
 from trainables.variant import load_variant
@@ -21,10 +23,11 @@ CHECKPOINT = "training.pt"
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a sweep share: length, device, effort of the final IW-NLL."""
+    """What all trials of a sweep share: length, device, share of a GPU, effort of the final IW-NLL."""
 
     epochs: int
     device: str = "cpu"
+    gpus: float = 0.0
     threads: int = 1
     iw_samples: int = 100
     iw_sentences: int = 200
@@ -33,10 +36,10 @@ class TrialSettings:
 class TextVAETrainable(tune.Trainable):
     """Trains `config["variant"]` with `config["knobs"]` and `config["seed"]`.
 
-    Each step is an epoch and its result holds `epoch` and `metrics`; the last one adds `final` and
-    `losses_N`. A training that diverges or runs out of memory ends with `failure`, "diverged" or
-    "out_of_memory", and `reason`: that is the configuration's fault and a result, not an error of the
-    sweep.
+    Each step is an epoch and its result holds `epoch` and `metrics`; the last one adds `final`,
+    `losses_N` and `history`, the metrics of each whole epoch. A training that diverges or runs out of
+    memory ends with `failure`, "diverged" or "out_of_memory", `reason` and `history`: that is the
+    configuration's fault and a result, not an error of the sweep.
     """
 
     def setup(
@@ -77,9 +80,7 @@ class TextVAETrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
         """Continues from the checkpoint's folder."""
         assert isinstance(checkpoint, str)
-        # The file holds records of this package, not weights alone; generator states must stay on the CPU.
-        state = torch.load(Path(checkpoint, CHECKPOINT), map_location="cpu", weights_only=False)
-        self.training.restore(state)
+        self.training.restore(_load(checkpoint))
 
     def cleanup(self) -> None:
         """Frees the model, on a GPU too."""
@@ -100,14 +101,46 @@ class TextVAETrainable(tune.Trainable):
 
     def _epoch(self) -> dict[str, Any]:
         epoch = self.training.run_epoch()
-        result: dict[str, Any] = {"epoch": epoch.epoch, "metrics": epoch.named()}
+        result: dict[str, Any] = {"epoch": epoch.epoch, "metrics": self._metrics(epoch)}
         if self.training.finished:
             final = self.training.final_metrics(
                 iw_samples=self.settings.iw_samples, iw_sentences=self.settings.iw_sentences
             )
             result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
+            result["history"] = self._history()
         return result
 
+    def _metrics(self, epoch: EpochMetrics) -> dict[str, float]:
+        return epoch.named() | {"gpu_seconds": epoch.cost.seconds * self.settings.gpus}
+
+    def _history(self) -> list[dict[str, float]]:
+        return [
+            {name: float(value) for name, value in (self._metrics(past) | {"epoch": past.epoch}).items()}
+            for past in self.training.history
+        ]
+
     def _failed(self, failure: str, error: Exception) -> dict[str, Any]:
-        epoch = self.training.epoch + 1
-        return {"epoch": epoch, "metrics": {}, "failure": failure, "reason": str(error), "done": True}
+        failed = {"failure": failure, "reason": str(error), "history": self._history(), "done": True}
+        return {"epoch": self.training.epoch + 1, "metrics": {}} | failed
+
+
+def examine_checkpoint(
+    checkpoint: tune.Checkpoint | None, config: Mapping[str, Any], corpus: Corpus, request: Request
+) -> Examination:
+    """Examines the best weights of a trial, wherever its checkpoint lies.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint, or it is gone.
+    """
+    if checkpoint is None:
+        raise FileNotFoundError("it left no checkpoint")
+    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
+    with checkpoint.as_directory() as folder:
+        weights = _load(folder)["best_weights"]
+    return examine(variant, weights, corpus, request)
+
+
+def _load(folder: str) -> dict[str, Any]:
+    # The file holds records of this package, not weights alone; generator states must stay on the CPU.
+    state: dict[str, Any] = torch.load(Path(folder, CHECKPOINT), map_location="cpu", weights_only=False)
+    return state

@@ -27,6 +27,7 @@ from trainables.updates import BatchLoss
 from trainables.variant import Variant
 
 HOPELESS = 1000.0
+_KEPT = ("cost", "running_nll", "epoch", "history", "decay", "best_epoch", "best_loss", "best_weights")
 
 
 class DivergedError(ArithmeticError):
@@ -62,6 +63,7 @@ class Training:
         self.cost = Cost()
         self.running_nll = RunningNLL()
         self.epoch = 0
+        self.history: list[EpochMetrics] = []
         self.decay = DecayState()
         self.best_epoch = 0
         self.best_loss = math.inf
@@ -83,7 +85,13 @@ class Training:
         """Progress of the training proper, which begins after the pretraining."""
         before = self.variant.pretraining.pretraining_epochs
         step = max(0, self.cost.optimizer_steps - before * self.steps_per_epoch)
-        return Progress(step, self.steps_per_epoch, self.epochs - before, self.running_nll.share)
+        return Progress(
+            step,
+            self.steps_per_epoch,
+            self.epochs - before,
+            self.running_nll.share,
+            len(self.corpus.train) / self.variant.batch_size,
+        )
 
     def run_epoch(self) -> EpochMetrics:
         """Trains for one epoch and evaluates on the validation split.
@@ -117,7 +125,9 @@ class Training:
             self._keep_best(valid.nll_plus_kl)
         self.cost.seconds += time.perf_counter() - start
         self.cost.inner_steps = self.rule.state.inner_steps
-        return EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+        metrics = EpochMetrics(self.epoch, valid, nll, kl, weight, rate, dataclasses.replace(self.cost))
+        self.history.append(metrics)
+        return metrics
 
     def final_metrics(self, *, iw_samples: int = 100, iw_sentences: int = 200) -> FinalMetrics:
         """Evaluates the best validation checkpoint on validation and test; the model is left at it."""
@@ -148,7 +158,7 @@ class Training:
         words = sentences * (length - 1)
         self.cost.tokens += words
         if self.variant.rate.schedule.follows_nll:
-            self.running_nll.update(float(nll) / (length - 1))
+            self.running_nll.update(float(nll.detach()) / (length - 1))
         return BatchLoss(
             objective.detach() * sentences, terms.nll_B.detach().sum(), terms.kl_BG.detach().sum(), words
         )
@@ -161,7 +171,9 @@ class Training:
         self.cost.optimizer_steps += 1
 
     def random_batch(self) -> Batch:
-        return random_batch(self.corpus.train, self.variant.batch_size, self.inner_rng)
+        return random_batch(
+            self.corpus.train, self.variant.batch_size, self.inner_rng, fixed=self.variant.fixed_batches
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on; a snapshot, safe to keep."""
@@ -175,14 +187,8 @@ class Training:
                 "inner_rng": self.inner_rng.bit_generator.state,
                 "torch_rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
-                "cost": self.cost,
-                "running_nll": self.running_nll,
-                "epoch": self.epoch,
-                "decay": self.decay,
-                "best_epoch": self.best_epoch,
-                "best_loss": self.best_loss,
-                "best_weights": self.best_weights,
             }
+            | {name: getattr(self, name) for name in _KEPT}
         )
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -197,14 +203,17 @@ class Training:
         torch.set_rng_state(state["torch_rng"])
         if self._on_gpu and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        for name in ("cost", "running_nll", "epoch", "decay", "best_epoch", "best_loss", "best_weights"):
+        for name in _KEPT:
             setattr(self, name, state[name])
 
     def _train(self) -> tuple[float, float]:
         """One pass over the training split; mean NLL and KL in training mode."""
         self.model.train()
         nll, kl = (torch.zeros((), device=self.device) for _ in range(2))
-        for batch in training_batches(self.corpus.train, self.variant.batch_size, self.batch_rng):
+        variant = self.variant
+        for batch in training_batches(
+            self.corpus.train, variant.batch_size, self.batch_rng, fixed=variant.fixed_batches
+        ):
             loss = self.rule.update(self, batch)
             nll += loss.nll
             kl += loss.kl
@@ -214,9 +223,11 @@ class Training:
         return float(nll) / sentences, float(kl) / sentences
 
     def _end_pretraining(self) -> None:
-        """After the last epoch of it: a new decoder, if so configured, and an optimiser without a memory."""
+        """After the last epoch of it: a new decoder, if so configured, optimisers and a running NLL without a
+        memory."""
         if self.pretraining:
             return
+        self.running_nll = RunningNLL()
         if self.variant.pretraining.reset_decoder:
             self.model.reset_decoder(self.variant)
         for optimizer in (self.inference_optimizer, self.generator_optimizer):
@@ -224,12 +235,12 @@ class Training:
 
     def _keep_best(self, loss: float) -> None:
         """Keeps the best weights; on a learning-rate decay goes back to them."""
-        improved = loss < self.best_loss
-        if improved:
+        if loss < self.best_loss:
             self.best_epoch, self.best_loss = self.epoch, loss
             self.best_weights = copy.deepcopy(self.model.state_dict())
         decays = self.decay.decays
-        self.decay = self.variant.optimizer.after_epoch(self.decay, self.epoch, improved)
+        proper = self.epoch - self.variant.pretraining.pretraining_epochs
+        self.decay = self.variant.optimizer.after_epoch(self.decay, proper, loss)
         if self.decay.decays > decays:
             self.model.load_state_dict(self.best_weights)
             for optimizer in (self.inference_optimizer, self.generator_optimizer):

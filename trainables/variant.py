@@ -14,7 +14,7 @@ from trainables.encoders import Encoder, LSTMEncoder
 from trainables.initialization import Default, Initialization
 from trainables.latents import Gaussian, Latent
 from trainables.optimizers import Adam, Optimizer
-from trainables.parts import NOT_A_KNOB, KnobError, Part, nearest, require
+from trainables.parts import NOT_A_KNOB, KnobError, Part, hint, require
 from trainables.pretraining import Pretraining
 from trainables.rates import Rate
 from trainables.sizes import Sizes
@@ -40,6 +40,7 @@ class Variant(Part):
     word_keep_rate: float = 1.0
     batch_size: int = 16
     batch_weighting: str = "sentences"
+    fixed_batches: bool = False
     clip_norm: float = 5.0
 
     def __post_init__(self) -> None:
@@ -90,9 +91,9 @@ def load_variant(name: str) -> Variant:
     """The variant of that name.
 
     Raises:
-        UnknownVariantError: naming the nearest and all known ones.
+        UnknownVariantError: naming the nearest, or all where none is near.
     """
     if name not in variant_names():
-        raise UnknownVariantError(f"no variant {name!r}; {nearest(name, variant_names())}")
+        raise UnknownVariantError(f"no variant {name!r}; {hint(name, variant_names())}")
     variant: Variant = importlib.import_module(f"trainables.variants.{name}").VARIANT
     return variant

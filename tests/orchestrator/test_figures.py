@@ -12,7 +12,7 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from orchestrator.figure_view import STYLES, View, style, view
+from orchestrator.figure_view import View, view
 from orchestrator.figures import frontier_figure, frontier_html, frontier_png
 from orchestrator.figures_png import draw
 from orchestrator.frontier import configurations
@@ -139,14 +139,6 @@ def test_limits_hold_all_that_matters() -> None:
     assert shown.kl_limits[0] < 0.0 < 3.0 < shown.kl_limits[1] < 3.5
     assert shown.nll_limits[0] < 8.6 < 13.8 < shown.nll_limits[1] < 14.5
     assert shown.delta_limits[0] < 10.57 - 13.7 < 0.2 < shown.delta_limits[1] < 1.5
-
-
-def test_styles_are_fixed_by_name_and_told_apart_without_colour() -> None:
-    assert style("annealed") is STYLES["annealed"]
-    assert len(set(STYLES.values())) == len(STYLES)
-    assert len({look.colour for look in STYLES.values()}) == len(STYLES)
-    assert style("my_own_remedy") == style("my_own_remedy")
-    assert style("my_own_remedy") != style("another_remedy")
 
 
 CASES: dict[str, tuple[pd.DataFrame, float | None]] = {

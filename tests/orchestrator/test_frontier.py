@@ -14,7 +14,6 @@ from orchestrator.frontier import (
     configurations,
     default_reference,
     hypervolume,
-    non_dominated,
 )
 
 Losses = dict[str, np.ndarray]
@@ -242,14 +241,6 @@ def test_picked_runs_are_chosen_on_validation() -> None:
     assert dict(zip(best["variant"], best["trial_id"], strict=True)) == {"annealed": "t2", "cyclical": "t3"}
     without_baseline = best_of_each_variant(table([row for row in rows if row["kind"] == "trial"]))
     assert row_of(without_baseline, "annealed")["trial_id"] == "t1"
-
-
-def test_non_dominated_keeps_ties_and_the_baseline_and_drops_what_is_not_finite() -> None:
-    kl = [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, math.nan, 3.0, 0.0]
-    nll = [13.7, 13.7, 12.0, 12.0, 12.0, 9.0, 1.0, -math.inf, 14.0]
-    assert non_dominated(kl, nll).tolist() == [True, True, True, True, False, True, False, False, False]
-    assert non_dominated([], []).tolist() == []
-    assert non_dominated([math.nan], [1.0]).tolist() == [False]
 
 
 def points(kl: Sequence[float], nll: Sequence[float], baseline_nll: float = math.nan) -> pd.DataFrame:

@@ -77,6 +77,20 @@ def test_a_corpus_that_cannot_be_read_leaves_nothing_behind(folder: Path) -> Non
     assert list(folder.iterdir()) == []
 
 
+def test_a_variant_that_is_told_labels_needs_them_all(folder: Path) -> None:
+    told = {"variants": {"conditional": {}}}
+    (folder / "bare.txt").write_text("a b\n" * 8)
+    with pytest.raises(CorpusError, match=r"must have label<TAB>sentence in every line .*/bare\.txt$"):
+        check(spec(corpus="bare.txt", **told))
+    rare = ["x\ta b\n"] * 400 + ["y\tb a\n"] * 2
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("".join(rare))
+    with pytest.raises(CorpusError, match=r"every label among the training .* got none with 'y': /"):
+        check(spec(corpus=".", **told))
+    assert check(spec(corpus=".", name="b")).label_counts == (20, 0)  # whoever is not told does without
+    assert check(spec(corpus=".", max_sentences=None, **told)).label_counts == (400, 2)
+
+
 # -- storage -----------------------------------------------------------------------------------------
 
 

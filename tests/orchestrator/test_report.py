@@ -13,8 +13,12 @@ from rich.console import Console
 from orchestrator.records import Kind, TrialPlan
 from orchestrator.report import Report
 from orchestrator.results import ERROR, TrialResult
+from tests.orchestrator.sweep_results import small_sweep
 
-FILES = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "trials.csv")
+FILES = (
+    *("frontier.png", "frontier.html", "frontier.csv", "frontier.md"),
+    *("curves.png", "equal_compute.png", "equal_compute.csv", "trials.csv"),
+)
 SENTENCES = 20
 
 
@@ -93,6 +97,27 @@ def test_what_is_shown(report: Report) -> None:
     assert "- cyclical (cycles=2) beats the collapsed baseline" in report.markdown()
 
 
+def test_equal_compute_is_shown_where_it_differs(tmp_path: Path) -> None:
+    def shown(results: list[TrialResult]) -> tuple[str, Report]:
+        report, console = Report.of("a sweep", results, None), Console(file=io.StringIO(), width=100)
+        report.show(console)
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue(), report
+
+    text, report = shown(small_sweep())
+    assert "At equal compute: 400 tokens each" in text
+    report.write(tmp_path)
+    table = pd.read_csv(tmp_path / "equal_compute.csv")
+    assert list(table["budget_in"]) == ["tokens"] * 5 + ["seconds"] * 5
+    assert "over the budget" in (tmp_path / "frontier.md").read_text()
+    page = (tmp_path / "frontier.html").read_text()
+    assert [name in page for name in ('id="frontier"', 'id="cost"', 'id="curves"')] == [True] * 3
+    usual = [result for result in small_sweep() if result.plan.variant != "aggressive"]
+    text, report = shown(usual)
+    assert "equal compute" not in text
+    assert "## At equal compute: 400 tokens each" in report.markdown()
+
+
 def test_figures_of_the_whole(report: Report) -> None:
     metrics = report.metrics()
     assert metrics["trials"] == 9.0
@@ -118,4 +143,4 @@ def test_a_report_of_little(left: list[int], tmp_path: Path) -> None:
     assert report.tags() == {}
     assert report.metrics()["hypervolume"] == 0.0
     assert report.markdown()
-    assert len(report.write(tmp_path)) == 5
+    assert len(report.write(tmp_path)) == len(FILES)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.records import TrialPlan
-from orchestrator.results import ERROR, TrialResult, losses_by_trial, runs_frame
+from orchestrator.results import ERROR, TrialResult, histories_by_trial, losses_by_trial, runs_frame
 
 PLAN = TrialPlan("cyclical", "trial", {"cycles": 3, "decoder": "dilated", "dilation": "M"}, 4, ("cycles",))
 FINAL = {
@@ -18,17 +18,22 @@ FINAL = {
     "test/nll_plus_kl": 12.0,
     "test/iw_nll": 11.5,
     "test/iw_nll_se": 0.1,
+    "test/iw_samples": 100,
+    "test/iw_sentences": 200,
     "test/mutual_information": 1.5,
     "test/active_units": 3,
 }
-METRICS = {"nll": 11.0, "seconds": 7.5, "optimizer_steps": 30, "inner_steps": 0, "tokens": 900}
+COST = {"seconds": 7.5, "gpu_seconds": 1.875, "optimizer_steps": 30, "inner_steps": 0, "tokens": 900}
+METRICS = {"nll": 11.0, **COST}
 
 
 def result_of(last: dict[str, Any], trial_id: str = "a", errored: bool = False) -> TrialResult:
     return TrialResult.from_tune(trial_id, PLAN.config(), last, errored=errored)
 
 
-DONE = {"metrics": METRICS, "final": FINAL, "losses_N": np.array([11.5, 12.5], np.float32), "done": True}
+EPOCHS = [{"epoch": 1.0, **METRICS, "tokens": 450.0}, {"epoch": 2.0, **METRICS}]
+LOSSES = np.array([11.5, 12.5], np.float32)
+DONE = {"metrics": METRICS, "final": FINAL, "losses_N": LOSSES, "history": EPOCHS, "done": True}
 DIVERGED = {"metrics": {}, "failure": "diverged", "reason": "loss not finite in epoch 2", "done": True}
 
 
@@ -37,33 +42,32 @@ def test_a_finished_training() -> None:
     assert result.ended
     assert result.failure is None
     assert result.plan == PLAN
-    assert result.row() == {
-        "trial_id": "a",
-        "variant": "cyclical",
-        "kind": "trial",
-        "decoder": "dilated-M",
-        "seed": 4,
-        "knobs": "cycles=3",
-        "failure": "",
+    about = {"trial_id": "a", "variant": "cyclical", "kind": "trial", "decoder": "dilated-M", "seed": 4}
+    figures = {
         "nll": 10.0,
         "kl": 2.0,
         "nll_plus_kl": 12.0,
         "iw_nll": 11.5,
         "iw_nll_se": 0.1,
+        "iw_samples": 100,
+        "iw_sentences": 200,
         "mutual_information": 1.5,
         "active_units": 3,
         "valid_nll_plus_kl": 12.75,
-        "seconds": 7.5,
-        "optimizer_steps": 30,
-        "inner_steps": 0,
-        "tokens": 900,
     }
+    assert result.row() == {**about, "knobs": "cycles=3", "failure": "", **figures, **COST}
 
 
 def test_a_failed_training_has_no_figures() -> None:
     row = result_of(DIVERGED).row()
     assert row["failure"] == "diverged"
     assert all(math.isnan(row[name]) for name in ("nll", "kl", "nll_plus_kl", "valid_nll_plus_kl", "seconds"))
+
+
+def test_a_failed_training_cost_what_its_whole_epochs_did() -> None:
+    row = result_of({**DIVERGED, "history": EPOCHS[:1]}).row()
+    assert (row["tokens"], row["seconds"], row["gpu_seconds"]) == (450.0, 7.5, 1.875)
+    assert math.isnan(row["nll_plus_kl"])
 
 
 @pytest.mark.parametrize(
@@ -100,3 +104,7 @@ def test_a_row_a_trial_and_losses_of_those_that_have_them() -> None:
     assert losses["a"].dtype == np.float64
     assert losses["a"].tolist() == [11.5, 12.5]
     assert runs_frame([]).empty
+    histories = histories_by_trial(results)
+    assert list(histories) == ["a"]
+    assert histories["a"]["epoch"].tolist() == [1.0, 2.0]
+    assert histories["a"]["tokens"].tolist() == [450.0, 900.0]

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -16,57 +15,24 @@ import pytest
 from orchestrator.spec import SweepSpec
 from tests.sweep_process import (
     FINISHED_LINE,
+    RESUME,
     Sweep,
     control_c,
     kill_one_trial,
     processes_below,
     read_until,
+    reader,
     trial_is_done,
     wait_gone,
+    write_corpus,
 )
 
-if TYPE_CHECKING:
-    from tests.orchestrator.tracking_fixtures import Reader
-
-SMALL = """
-corpus: text.txt
-variants:
-  vanilla:
-  cyclical:
-  annealed:
-    knobs: {schedule: constant, beta: 1.0e+300}
-trials: 2
-epochs: 2
-baseline_seeds: 2
-replicates: 2
-max_concurrent: 2
-knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
-"""
 RUN = {"language_model": 2, "vanilla": 2, "cyclical": 4, "annealed": 2}
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
     *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
 )  # ten trials of some seconds
-RESUME = re.compile(r"interrupted; go on with: \S*python\S* -m orchestrator\.sweep --resume s\n")
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
-
-
-def write_corpus(path: Path) -> None:
-    """60 sentences of 3 to 6 words."""
-    nouns, verbs = ("dog", "cat", "man", "bird", "boat"), ("sees", "finds", "likes")
-    sentences = [
-        f"{'the ' * (number % 2)}{nouns[number % 5]} {verbs[number % 3]} {'a small ' * (number % 4 == 0)}"
-        f"{nouns[(number * 7) % 5]}"
-        for number in range(60)
-    ]
-    path.write_text("\n".join(sentences) + "\n")
-
-
-def reader(sweep: Sweep, name: str = "s") -> Reader:
-    from orchestrator.tracking import sqlite_uri
-    from tests.orchestrator.tracking_fixtures import Reader
-
-    return Reader(sqlite_uri(sweep.folder), name)
 
 
 def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
@@ -87,18 +53,6 @@ def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: in
         assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, epochs + 1))
     assert mlflow.parent().info.status == "FINISHED"
     return trials
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, list[str]]:
-    """A finished sweep and what it printed; the third variant's trials diverge."""
-    folder = tmp_path_factory.mktemp("small")
-    write_corpus(folder / "text.txt")
-    (folder / "spec.yaml").write_text(SMALL)
-    sweep = Sweep(folder)
-    done = sweep.run("spec.yaml", "--name", "s")
-    assert (done.returncode, done.stderr) == (0, "")
-    return sweep, done.stdout.splitlines()
 
 
 def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
@@ -139,12 +93,23 @@ def test_the_files_of_a_sweep(small: tuple[Sweep, list[str]]) -> None:
     assert frontier["runs"].sum() + 1 == len(trials)  # of cyclical's best its two replicates only
     assert len(frontier) == trials.groupby(["variant", "knobs"]).ngroups
     assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves", "equal_compute"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert set(trials[trials["failure"] == ""]["gpu_seconds"].astype(float)) == {0.0}
+    equal = pd.read_csv(folder / "equal_compute.csv", keep_default_na=False)
+    equal = equal[equal["budget_in"] == "tokens"]
+    assert len(equal) == len(frontier)
+    assert set(equal["budget"]) == set(trials[trials["kind"] == "baseline"]["tokens"].astype(float))
+    finished = equal[equal["variant"] != "annealed"]  # whose trials diverge
+    assert set(finished["epochs"].astype(float)) == {2.0}
+    assert finished["nll_plus_kl"].astype(float).between(0, 100).all()
     html = (folder / "frontier.html").read_text()
+    assert 'id="curves"' in html
     assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)\s*=", html)
     markdown = (folder / "frontier.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in markdown) >= 2
     spec = SweepSpec.load(folder / "sweep.yaml")
-    assert (spec.trials, spec.epochs, spec.corpus) == (2, 2, sweep.folder / "text.txt")
+    assert (spec.trials, spec.epochs, str(spec.corpus)) == (2, 2, f"{sweep.folder}/text.txt")
 
 
 def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
@@ -155,7 +120,9 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
     assert set(runs) == set(trials.index)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["trials"] == 10
-    assert {"frontier.png", "frontier.html", "frontier.csv", "sweep.yaml"} <= set(mlflow.artifacts())
+    assert {"frontier.png", "frontier.html", "curves.png", "equal_compute.csv", "sweep.yaml"} <= set(
+        mlflow.artifacts()
+    )
     for trial_id, run in runs.items():
         expected = trials.loc[trial_id]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -164,6 +131,7 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
         assert run.info.status == ("FAILED" if expected["failure"] else "FINISHED")
         if not expected["failure"]:
             assert [step for step, _ in mlflow.history(trial_id, "kl")] == [1, 2]
+            assert [value for _, value in mlflow.history(trial_id, "gpu_seconds")] == [0.0, 0.0]
             assert run.data.metrics["test/nll"] == pytest.approx(float(expected["nll"]), rel=1e-6)
             assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
 
@@ -226,6 +194,7 @@ def test_control_c_and_resume(tmp_path: Path) -> None:
     again = sweep.run("--resume", "s")  # nothing is left to do: the report once more
     assert (again.returncode, again.stderr) == (0, "")
     assert not any(FINISHED_LINE.match(line) for line in again.stdout.splitlines())
+    assert "examined [" not in again.stdout
     assert_complete(sweep, LONGER_PLANNED, 8)
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from orchestrator.spec import SweepSpec
 from orchestrator.spec_errors import SpecError
+from trainables.sources import Embedded, PlainText
 
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
-    "corpus, name, vocabulary_size, max_sentences, variants, trials, epochs, seed, baseline_seeds,"
-    " replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences, tracking_uri, storage,"
-    " checkpoints"
+    "corpus, name, vocabulary_size, max_sentences, preset, variants, trials, epochs, seed,"
+    " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
+    " final_iw_samples, final_iw_sentences, tracking_uri, storage, checkpoints"
 )
 
 
@@ -49,7 +50,7 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     assert spec == SweepSpec.load(None, {"name": "a"})
     assert list(spec.variants) == NAMES
     assert (spec.trials, spec.epochs, spec.seed, spec.baseline_seeds, spec.replicates) == (4, 12, 0, 3, 3)
-    assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (None, 10_000, None)
+    assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (Embedded(), 10_000, None)
     assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, 0, None)
     assert (spec.iw_samples, spec.iw_sentences) == (100, 200)
     assert spec.tracking_uri == f"sqlite:///{folder}/mlflow.db"
@@ -58,7 +59,7 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
 
 def test_relative_paths_are_taken_from_the_working_directory(folder: Path) -> None:
     spec = load("corpus: data/x\nstorage: ../out\ntracking_uri: sqlite:///db/m.db\n")
-    assert spec.corpus == folder / "data" / "x"
+    assert spec.corpus == PlainText(folder / "data" / "x")
     assert spec.storage == folder.parent / "out"
     assert spec.tracking_uri == f"sqlite:///{folder}/db/m.db"
 
@@ -234,7 +235,10 @@ def test_set_knows_knobs_of_parts_that_stand_in_no_variant() -> None:
 # -- reading back ------------------------------------------------------------------------------------
 
 text_that_looks_otherwise = st.sampled_from(["1e-3", "no", "010", "2026-01-01", "1.", "null", "a#b", "ü"])
-paths = st.one_of(st.none(), text_that_looks_otherwise, st.just("data/a b"), st.just("~/x"))
+sources = st.sampled_from(
+    ["data/a b", "~/x", "ptb:a b", "snli:~/x", "datasets:a/b,text=c d", "datasets:./a,b"]
+)
+paths = st.one_of(st.none(), text_that_looks_otherwise, sources)
 specs = st.fixed_dictionaries(
     {},
     optional={
@@ -301,6 +305,7 @@ def test_yaml_of_a_spec_is_complete_and_short(folder: Path) -> None:
 name: a
 vocabulary_size: 10000
 max_sentences: null
+preset: null
 variants:
   cyclical:
     knobs:
@@ -319,6 +324,8 @@ resources:
 max_concurrent: null
 iw_samples: 100
 iw_sentences: 200
+final_iw_samples: 500
+final_iw_sentences: 200
 tracking_uri: sqlite:///{folder}/mlflow.db
 storage: {folder}/sweeps
 checkpoints: null

@@ -57,7 +57,10 @@ def test_whole_configurations_are_accepted(name: str, epochs: int) -> None:
     study = create_study(sampler=RandomSampler(seed=epochs))
     for _ in range(20):
         values = study.ask(distributions).params
-        assert space.variant.with_knobs(values).knobs() == space.variant.knobs() | values
+        configured = space.variant.with_knobs(values)
+        assert configured.knobs() == space.variant.knobs() | values
+        configured.check()  # nothing is proposed that cannot be combined, or that leaves no training proper
+        configured.pretraining.check(epochs)
 
 
 @ALL

@@ -13,7 +13,7 @@ from trainables.variant import Variant, load_variant
 from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
 
 SMALL = {"embedding_size": 7, "hidden_size": 10, "latent_size": 3, "batch_size": 8}
-FEW_INNER_STEPS = {"inner_limit": 5, "inner_window": 2}
+FEW_STEPS = {"inner_limit": 5, "inner_window": 2}
 
 MakeVariant = Callable[..., Variant]
 
@@ -34,25 +34,28 @@ def embedded() -> Corpus:
 
 @pytest.fixture(scope="session")
 def varied() -> Corpus:
-    """Twelve words; sentences of 1 to 6 words in batches of uneven sizes."""
-    rng = np.random.default_rng(8)
+    """Twelve words; sentences of 1 to 6 words in batches of uneven sizes, with three labels."""
+    rng, label_rng = np.random.default_rng(8), np.random.default_rng(9)
     words = tuple("abcdefghijkl")
 
     def split(sentences: int) -> Split:
         lengths = rng.integers(1, 7, sentences)
-        return Split.from_ids([rng.integers(4, 16, length).tolist() for length in lengths], None)
+        labels = label_rng.choice(3, sentences, p=(0.6, 0.3, 0.1)).tolist()
+        return Split.from_ids([rng.integers(4, 16, length).tolist() for length in lengths], labels)
 
     vocabulary = Vocabulary(SPECIAL_WORDS + words)
-    return Corpus("varied", "varied", vocabulary, split(45), split(21), split(17))
+    return Corpus("varied", "varied", vocabulary, split(45), split(21), split(17), ("x", "y", "z"))
 
 
 @pytest.fixture(scope="session")
 def small() -> MakeVariant:
-    """small(name, knob=value, …): a variant with narrow layers and, if aggressive, few inner steps."""
+    """small(name, knob=value, …): a variant with narrow layers, few inner steps if aggressive, and
+    one epoch of pretraining if pretrained."""
 
     def make(name: str, **knobs: Any) -> Variant:
         variant = load_variant(name)
-        few = {knob: value for knob, value in FEW_INNER_STEPS.items() if knob in variant.knobs()}
+        few = {knob: value for knob, value in FEW_STEPS.items() if knob in variant.knobs()}
+        few["pretraining_epochs"] = min(1, variant.pretraining.pretraining_epochs)
         return variant.with_knobs({**SMALL, **few, **knobs})
 
     return make

@@ -9,11 +9,16 @@ from trainables.sizes import Sizes
 SIZES = Sizes(embedding_size=5, hidden_size=12, latent_size=3)
 WORDS = 11
 DECODERS = [LSTMDecoder(), DilatedDecoder(), DilatedDecoder(dilation="M"), DilatedDecoder(dilation="3-1")]
+SKIPPING = [LSTMDecoder(skip_connections=True), DilatedDecoder(dilation="1-3", skip_connections=True)]
+
+
+def name(decoder: Decoder) -> str:
+    return decoder.label + ("-skip" if decoder.knobs()["skip_connections"] else "")
 
 
 def build(decoder: Decoder) -> nn.Module:
     torch.manual_seed(4)
-    module = decoder.build(WORDS, SIZES).double().eval()
+    module = decoder.build(WORDS, SIZES, SIZES.latent_size).double().eval()
     for parameter in module.parameters():  # larger than at first, so that distant influence is no rounding
         nn.init.uniform_(parameter, -0.7, 0.7)
     return module
@@ -73,7 +78,7 @@ def test_the_lstm_decoder_sees_all_words_before_and_none_after() -> None:
         assert seen == list(range(t + 1))
 
 
-@pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: decoder.label)
+@pytest.mark.parametrize("decoder", DECODERS + SKIPPING, ids=name)
 def test_later_inputs_do_not_change_an_output(decoder: Decoder) -> None:
     module = build(decoder)
     inputs_BT, z_BZ = draw(3, 20)
@@ -86,7 +91,7 @@ def test_later_inputs_do_not_change_an_output(decoder: Decoder) -> None:
         assert moved_T[t] > 1e-6
 
 
-@pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: decoder.label)
+@pytest.mark.parametrize("decoder", DECODERS + SKIPPING, ids=name)
 def test_z_reaches_every_position_of_its_own_sentence(decoder: Decoder) -> None:
     module = build(decoder)
     inputs_BT, z_BZ = draw(3, 20)
@@ -98,11 +103,13 @@ def test_z_reaches_every_position_of_its_own_sentence(decoder: Decoder) -> None:
         assert moved_BT[[0, 2]].max() < 1e-12
 
 
-def test_the_lstm_decoder_equals_its_equations() -> None:
-    module = build(LSTMDecoder())
+@pytest.mark.parametrize("skips", [False, True])
+def test_the_lstm_decoder_equals_its_equations(skips: bool) -> None:
+    module = build(LSTMDecoder(skip_connections=skips))
     inputs_BT, z_BZ = draw(4, 6)
     cell_BH = z_BZ @ module.start.weight.T
     hidden_BH = torch.tanh(cell_BH)
+    beside_BH = z_BZ @ module.skip.weight.T if skips else torch.zeros_like(hidden_BH)
     lstm, logits = module.lstm, []
     for t in range(6):
         x = torch.cat([module.embedding.weight[inputs_BT[:, t]], z_BZ], dim=1)
@@ -110,36 +117,84 @@ def test_the_lstm_decoder_equals_its_equations() -> None:
         take, keep, new, show = gates.split(SIZES.hidden_size, dim=1)
         cell_BH = torch.sigmoid(keep) * cell_BH + torch.sigmoid(take) * torch.tanh(new)
         hidden_BH = torch.sigmoid(show) * torch.tanh(cell_BH)
-        logits.append(hidden_BH @ module.output.weight.T)
+        logits.append((hidden_BH + beside_BH) @ module.output.weight.T)
     assert torch.allclose(module(inputs_BT, z_BZ), torch.stack(logits, dim=1), rtol=0, atol=1e-12)
     assert module.start.bias is None
     assert module.output.bias is None
 
 
-def test_the_dilated_decoder_equals_explicit_loops() -> None:
-    module = build(DilatedDecoder(dilation="1-3"))
+@pytest.mark.parametrize("skips", [False, True])
+def test_the_dilated_decoder_equals_explicit_loops(skips: bool) -> None:
+    module = build(DilatedDecoder(dilation="1-3", skip_connections=skips))
     inputs_BT, z_BZ = draw(2, 9)
     logits_BTV = module(inputs_BT, z_BZ)
     for sentence in range(2):
         words = [torch.cat([module.embedding.weight[word], z_BZ[sentence]]) for word in inputs_BT[sentence]]
         hidden = [module.input.weight @ word + module.input.bias for word in words]
-        for block, dilation in zip(module.blocks, (1, 3), strict=True):
+        for layer, (block, dilation) in enumerate(zip(module.blocks, (1, 3), strict=True)):
+            beside = module.skips[layer].weight @ z_BZ[sentence] if skips else 0.0
             inside = len(block.narrow.bias)
             narrow = [torch.relu(block.narrow.weight @ h + block.narrow.bias) for h in hidden]
             out = []
             for t in range(9):
-                total = block.dilated.bias
-                for tap in range(3):
-                    source = t - (2 - tap) * dilation
-                    if source >= 0:
-                        total = (
-                            total
-                            + block.dilated.weight[:, tap * inside : (tap + 1) * inside] @ narrow[source]
-                        )
-                out.append(hidden[t] + block.widen.weight @ torch.relu(total) + block.widen.bias)
+                taps = [
+                    narrow[t - back] if t - back >= 0 else torch.zeros(inside).double()
+                    for back in (2 * dilation, dilation, 0)
+                ]
+                dilated = block.dilated.weight @ torch.cat(taps) + block.dilated.bias
+                widened = block.widen.weight @ torch.relu(dilated) + block.widen.bias
+                out.append(hidden[t] + widened + beside)
             hidden = out
         expected = torch.stack([module.output.weight @ h + module.output.bias for h in hidden])
         assert torch.allclose(logits_BTV[sentence], expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("decoder", SKIPPING, ids=name)
+def test_at_z_zero_a_decoder_with_skip_connections_is_one_without(decoder: Decoder) -> None:
+    skipping, plain = build(decoder), build(decoder.with_knobs({"skip_connections": False}))
+    plain.load_state_dict({key: skipping.state_dict()[key] for key in plain.state_dict()})
+    inputs_BT, z_BZ = draw(3, 7)
+    assert torch.equal(skipping(inputs_BT, 0 * z_BZ), plain(inputs_BT, 0 * z_BZ))
+    assert (skipping(inputs_BT, z_BZ) - plain(inputs_BT, z_BZ)).abs().amax(2).min() > 1e-3
+    more = skipping.state_dict().keys() - plain.state_dict().keys()
+    layers = 1 if isinstance(decoder, LSTMDecoder) else 2
+    shapes = {tuple(skipping.state_dict()[key].shape) for key in more}
+    assert (len(more), shapes) == (layers, {(SIZES.hidden_size, SIZES.latent_size)})
+
+
+def hidden_layers(module: nn.Module, inputs_BT: Tensor, z_BZ: Tensor) -> list[Tensor]:
+    """What every layer hands on: the inputs of all blocks but the first, and of the output layer."""
+    found: list[Tensor] = []
+    behind = [*getattr(module, "blocks", [])][1:]
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, arguments: found.append(arguments[0]))
+        for layer in [*behind, module.output]
+    ]
+    module(inputs_BT, z_BZ)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+@pytest.mark.parametrize("decoder", SKIPPING, ids=name)
+def test_z_has_a_direct_path_to_every_layer(decoder: Decoder) -> None:
+    # With all else of the layers at 0 a layer hands on z by its own skip connections and those before.
+    module = build(decoder)
+    with torch.no_grad():
+        for key, parameter in module.named_parameters():
+            if not key.startswith("skip"):
+                parameter.zero_()
+    inputs_BT, z_BZ = draw(1, 4)
+    maps = [module.skip] if isinstance(decoder, LSTMDecoder) else list(module.skips)
+    total = torch.zeros(SIZES.hidden_size, SIZES.latent_size).double()
+    jacobians = torch.autograd.functional.jacobian(
+        lambda z: tuple(layer[0] for layer in hidden_layers(module, inputs_BT, z)), z_BZ
+    )
+    assert len(jacobians) == len(maps)
+    for jacobian_TH1Z, linear in zip(jacobians, maps, strict=True):
+        total = total + linear.weight
+        for position in range(4):
+            assert torch.allclose(jacobian_TH1Z[position, :, 0], total, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,56 +1,25 @@
-import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch import Tensor, nn
+from torch.distributions import Normal
 
+from tests.trainables.models import CPU, MakeVariant, rows, silent_model, talking_model
 from trainables import evaluation
-from trainables.batches import evaluation_batches
+from trainables.codes import CategoricalPosterior, Gumbel, QuantizedPosterior, VectorQuantized
 from trainables.evaluation import (
-    EVALUATION_BATCH,
-    EVALUATION_SEED,
     active_units,
+    batch_mutual_information,
+    codebook_perplexity,
     evaluate,
     importance_weighted_nll,
     mutual_information,
     standard_error,
 )
-from trainables.latents import GaussianPosterior, ZeroPosterior
-from trainables.model import TextVAE
-from trainables.splits import Corpus, Split
-from trainables.variant import Variant
-
-CPU = torch.device("cpu")
-MakeVariant = Callable[..., Variant]
-
-
-def silent_model(variant: Variant, words: int) -> TextVAE:
-    """All weights 0: every word has probability 1 / words, every posterior is the same."""
-    model = TextVAE(variant, words)
-    for parameter in model.parameters():
-        torch.nn.init.zeros_(parameter)
-    return model
-
-
-def talking_model(variant: Variant, words: int) -> TextVAE:
-    """A decoder that heeds z and an encoder that is roughly right about nothing."""
-    torch.manual_seed(7)
-    model = TextVAE(variant, words)
-    with torch.no_grad():
-        for parameter in model.decoder.parameters():
-            parameter.uniform_(-0.8, 0.8)
-    return model.eval()
-
-
-def rows(split: Split) -> list[Tensor]:
-    """Each sentence with its marks, as a batch of one."""
-    cuts = itertools.pairwise(split.offsets.tolist())
-    return [torch.from_numpy(split.tokens[a:b].astype(np.int64)).unsqueeze(0) for a, b in cuts]
-
+from trainables.posteriors import GaussianPosterior, Posterior, ZeroPosterior
+from trainables.splits import Corpus
 
 # NLL, KL, perplexity
 
@@ -59,7 +28,7 @@ def rows(split: Split) -> list[Tensor]:
 def test_a_silent_model_by_hand(small: MakeVariant, varied: Corpus, name: str) -> None:
     split = varied.valid
     metrics, losses_N = evaluate(silent_model(small(name), 16), split, CPU)
-    words_N = np.array([row.shape[1] - 1 for row in rows(split)])
+    words_N = np.array([row.tokens_BT.shape[1] - 1 for row in rows(split)])
     assert metrics.nll == pytest.approx(words_N.mean() * math.log(16), rel=1e-6)
     assert metrics.kl == pytest.approx(0, abs=1e-9)
     assert metrics.perplexity == pytest.approx(16, rel=1e-6)
@@ -128,34 +97,34 @@ def test_named_has_the_prefix(small: MakeVariant, varied: Corpus) -> None:
 
 
 def gaussian(mean_NZ: Tensor, variance: float) -> GaussianPosterior:
-    return GaussianPosterior(mean_NZ, torch.full_like(mean_NZ, math.log(variance)))
+    return GaussianPosterior.standard(mean_NZ, torch.full_like(mean_NZ, math.log(variance)))
 
 
 def test_well_separated_posteriors_reach_the_cap() -> None:
     posterior = gaussian(100.0 * torch.arange(50.0).unsqueeze(1).expand(50, 3), 0.01)
-    information_N = mutual_information(posterior, posterior.sample()[0])
+    information_N = mutual_information(posterior, posterior.sample().value)
     assert information_N == pytest.approx(np.full(50, math.log(50)), abs=1e-9)
 
 
 @pytest.mark.parametrize("posterior_type", [GaussianPosterior, ZeroPosterior])
 def test_identical_posteriors_say_nothing(posterior_type: type[GaussianPosterior]) -> None:
-    posterior = posterior_type(torch.zeros(50, 3), torch.zeros(50, 3))
-    assert mutual_information(posterior, posterior.sample()[0]) == pytest.approx(np.zeros(50), abs=1e-9)
+    posterior = posterior_type.standard(torch.zeros(50, 3), torch.zeros(50, 3))
+    assert mutual_information(posterior, posterior.sample().value) == pytest.approx(np.zeros(50), abs=1e-9)
 
 
 @pytest.mark.parametrize(("slope", "variance"), [(0.3, 1.0), (1.0, 1.0), (2.0, 0.5), (1.0, 0.01)])
 def test_a_linear_gaussian_channel_has_its_known_information(slope: float, variance: float) -> None:
     torch.manual_seed(11)
     posterior = gaussian(slope * torch.randn(3000, 1), variance)
-    information_N = mutual_information(posterior, posterior.sample()[0])
+    information_N = mutual_information(posterior, posterior.sample().value)
     known = 0.5 * math.log(1 + slope**2 / variance)
     assert abs(information_N.mean() - known) < 3 * standard_error(information_N)
 
 
 def test_mutual_information_equals_a_loop_over_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(12)
-    posterior = GaussianPosterior(torch.randn(23, 4), torch.randn(23, 4))
-    z_NZ = posterior.sample()[0]
+    posterior = GaussianPosterior.standard(torch.randn(23, 4), torch.randn(23, 4))
+    z_NZ = posterior.sample().value
     expected = []
     for n in range(23):
         log_q = [
@@ -172,111 +141,127 @@ def test_mutual_information_equals_a_loop_over_all_pairs(monkeypatch: pytest.Mon
         assert mutual_information(posterior, z_NZ) == pytest.approx(whole_N, abs=1e-12)
 
 
+def published_information(posterior: GaussianPosterior, z_NZ: Tensor) -> float:
+    """E_q[log q(z|x)] in closed form less log q(z), over 32 sentences at a time (He et al. 2019)."""
+    means, variances = posterior.mean_BZ.tolist(), posterior.log_variance_BZ.double().exp().tolist()
+    total = 0.0
+    for start in range(0, len(means), 32):
+        members = range(start, min(start + 32, len(means)))
+        for n in members:
+            own = sum(-0.5 * math.log(2 * math.pi * math.e * variance) for variance in variances[n])
+            mixture = 0.0
+            for m in members:
+                units = zip(z_NZ[n].tolist(), means[m], variances[m], strict=True)
+                mixture += math.prod(
+                    math.exp(-((z - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+                    for z, mean, variance in units
+                )
+            total += own - math.log(mixture / len(members))
+    return total / len(means)
+
+
+@pytest.mark.parametrize("sentences", [1, 20, 32, 33, 75])
+def test_batch_mutual_information_equals_the_published_form(sentences: int) -> None:
+    torch.manual_seed(13)
+    posterior = GaussianPosterior.standard(2 * torch.randn(sentences, 3), torch.randn(sentences, 3) - 1)
+    draw = posterior.sample()
+    expected = published_information(posterior, draw.value)
+    assert batch_mutual_information(posterior, draw) == pytest.approx(expected, abs=1e-5)
+
+
+def far_apart(kind: type[Posterior], sentences: int) -> Posterior:
+    if kind is GaussianPosterior:
+        return gaussian(100.0 * torch.arange(float(sentences)).unsqueeze(1).expand(sentences, 3), 0.01)
+    codes_BG = torch.stack([torch.arange(sentences) // 12, torch.arange(sentences) % 12], dim=1)
+    if kind is CategoricalPosterior:
+        logits_BGC = 200.0 * nn.functional.one_hot(codes_BG, 12).float()
+        config = Gumbel(codes=2, codebook_size=12)
+        return CategoricalPosterior(logits_BGC.log_softmax(2), nn.Linear(24, 3, bias=False), config)
+    nothing = torch.zeros(sentences, 2, 3)
+    config = VectorQuantized(codes=2, codebook_size=12, code_size=3)
+    return QuantizedPosterior(nothing, nothing, codes_BG, -torch.ones(sentences, 2), config)
+
+
+@pytest.mark.parametrize("kind", [GaussianPosterior, CategoricalPosterior, QuantizedPosterior])
+def test_the_cap_of_batch_mutual_information_is_that_of_32_sentences(kind: type[Posterior]) -> None:
+    posterior = far_apart(kind, 80)  # 32, 32 and 16 sentences
+    draw = posterior.mode() if kind is not GaussianPosterior else posterior.sample()
+    cap = (64 * math.log(32) + 16 * math.log(16)) / 80
+    # The closed form is an expectation, log q(z) of a draw is not: half of χ² with 3 degrees a sentence.
+    slack = 4 * math.sqrt(2 * 3 / 80) / 2 if kind is GaussianPosterior else 1e-6
+    assert batch_mutual_information(posterior, draw) == pytest.approx(cap, abs=slack)
+    assert mutual_information(posterior, draw.value) == pytest.approx(np.full(80, math.log(80)), abs=1e-6)
+
+
+def test_batch_mutual_information_of_a_split_is_that_of_its_batches(
+    small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 21 sentences of up to 6 lengths: each length is a batch of its own.
+    model = talking_model(small("vanilla"), 16)
+    with torch.no_grad():
+        model.latent.linear.weight[3:].zero_()
+        model.latent.linear.bias[3:].fill_(-30.0)  # no noise: a sentence of its own is worth ln of its batch
+        metrics, _ = evaluate(model, varied.valid, CPU)
+    lengths = varied.valid.lengths.tolist()
+    expected = sum(math.log(lengths.count(length)) for length in lengths) / len(lengths)
+    assert metrics.mutual_information_batch == pytest.approx(expected, abs=4 * math.sqrt(6 / 21) / 2)
+    assert metrics.mutual_information_batch < metrics.mutual_information_cap
+
+
+def test_information_of_codes_equals_counting() -> None:
+    # 8 sentences, codes (a, b): I = H(codes) where the posterior is certain.
+    codes_BG = torch.tensor([[0, 0], [0, 0], [0, 1], [1, 1], [1, 1], [1, 1], [1, 1], [2, 0]])
+    config = VectorQuantized(codes=2, codebook_size=3, code_size=2)
+    nothing = torch.zeros(8, 2, 2)
+    posterior = QuantizedPosterior(nothing, nothing, codes_BG, -torch.ones(8, 2), config)
+    entropy = -sum(share * math.log(share) for share in (2 / 8, 1 / 8, 4 / 8, 1 / 8))
+    assert mutual_information(posterior, codes_BG).mean() == pytest.approx(entropy)
+    assert batch_mutual_information(posterior, posterior.sample()) == pytest.approx(entropy)
+
+
+# active units, codebooks
+
+
 def test_active_units_by_hand() -> None:
     # Unbiased variances 0.01, 0.0099…, 2, 0: two units are active.
     unit = math.sqrt(0.005)
     mean_NZ = torch.tensor([[unit * 1.001, 0.0, 1.0, 5.0], [-unit * 1.001, 0.14, -1.0, 5.0]])
-    assert active_units(mean_NZ) == 2
-    assert active_units(mean_NZ[:1]) == 0
+    assert active_units(mean_NZ.unsqueeze(2)) == 2
+    assert active_units(mean_NZ[:1].unsqueeze(2)) == 0
+
+
+def test_active_codes_by_hand() -> None:
+    # Three codes of two entries: variances 2 · 0.005 · 1.01 and 2 · 0.005 · 0.99 over both entries, and 0.
+    apart = [math.sqrt(0.005 * factor / 2) for factor in (1.01, 0.99)]
+    first = [[0.5 + apart[0], 0.5 - apart[0]], [0.5 + apart[1], 0.5 - apart[1]], [0.9, 0.1]]
+    second = [[0.5 - apart[0], 0.5 + apart[0]], [0.5 - apart[1], 0.5 + apart[1]], [0.9, 0.1]]
+    assert active_units(torch.tensor([first, second])) == 1
+
+
+@pytest.mark.parametrize("entries", [2, 5])
+def test_codebook_perplexity_of_even_and_of_constant_use(entries: int) -> None:
+    even_NGD = nn.functional.one_hot(torch.arange(3 * entries) % entries).float().unsqueeze(1)
+    assert codebook_perplexity(even_NGD) == pytest.approx(entries)
+    spread_NGD = torch.full((7, 2, entries), 1 / entries)  # all use alike, of each sentence's uncertain codes
+    assert codebook_perplexity(spread_NGD) == pytest.approx(entries)
+    constant_NGD = nn.functional.one_hot(torch.ones(6, 1, dtype=torch.int64), entries).float()
+    assert codebook_perplexity(constant_NGD) == pytest.approx(1)
+
+
+def test_codebook_perplexity_by_hand() -> None:
+    # Shares 3/4, 1/4, 0 of the first code, of the second all one entry: mean of exp H over codes.
+    codes_NG = torch.tensor([[0, 2], [0, 2], [1, 2], [0, 2]])
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    mean_NGD = nn.functional.one_hot(codes_NG, 3).float()
+    assert codebook_perplexity(mean_NGD) == pytest.approx((math.exp(entropy) + 1) / 2)
+    assert codebook_perplexity(torch.randn(4, 3, 1)) is None
 
 
 def test_standard_error_by_hand() -> None:
     assert standard_error(np.array([1.0, 2.0, 3.0, 6.0])) == pytest.approx(math.sqrt(14 / 3 / 4))
 
 
-# importance weighting
-
-
-@pytest.fixture(scope="module")
-def few() -> Split:
-    rng = np.random.default_rng(5)
-    return Split.from_ids([rng.integers(4, 16, length).tolist() for length in (2, 3, 5, 3, 4, 2)], None)
-
-
-def grid_log_likelihood(model: TextVAE, row_1T: Tensor, step: float) -> tuple[float, float]:
-    """log p(x) = log ∫ p(z) p(x|z) dz on a plane grid over [−7, 7]², and E_q[w²] / E_q[w]² − 1 there."""
-    axis = torch.arange(-7, 7 + step / 2, step, dtype=torch.float64)
-    z_MZ = torch.cartesian_prod(axis, axis)
-    with torch.no_grad():
-        nll_M = model.reconstruction_nll(row_1T.expand(len(z_MZ), -1), z_MZ.float()).double()
-        posterior = model.posterior(row_1T)
-    q = Independent(Normal(posterior.mean_BZ[0], (posterior.log_variance_BZ[0] / 2).exp()), 1)
-    log_joint_M = Independent(Normal(torch.zeros(2).double(), 1.0), 1).log_prob(z_MZ) - nll_M
-    log_p = float(log_joint_M.logsumexp(0)) + 2 * math.log(step)
-    log_second = float((2 * log_joint_M - q.log_prob(z_MZ)).logsumexp(0)) + 2 * math.log(step)
-    return log_p, math.exp(log_second - 2 * log_p) - 1
-
-
-def test_importance_weighting_agrees_with_quadrature(small: MakeVariant, few: Split) -> None:
-    model = talking_model(small("vanilla", latent_size=2), 16)
-    fine = [grid_log_likelihood(model, row, 0.125) for row in rows(few)]
-    coarse = [grid_log_likelihood(model, row, 0.25)[0] for row in rows(few)]
-    assert [log_p for log_p, _ in fine] == pytest.approx(coarse, abs=1e-4)  # the grid has converged
-    exact = -float(np.mean([log_p for log_p, _ in fine]))
-    variance = float(np.mean([spread for _, spread in fine]))
-    elbo = evaluate(model, few, CPU)[0].nll_plus_kl
-    samples = 600
-    estimate = importance_weighted_nll(model, few, CPU, samples=samples, sentences=len(few))
-    error = math.sqrt(variance / samples / len(few))
-    assert abs(estimate.iw_nll - exact - variance / (2 * samples)) < 4 * error
-    assert 8 * error < elbo - exact  # the test can tell the likelihood from the bound
-    assert (estimate.samples, estimate.sentences) == (600, 6)
-
-
-def test_one_sample_is_the_single_sample_bound(small: MakeVariant, few: Split) -> None:
-    model = talking_model(small("vanilla"), 16)
-    order = np.random.default_rng(EVALUATION_SEED).permutation(len(few))
-    generator = torch.Generator().manual_seed(EVALUATION_SEED)
-    expected = []
-    with torch.no_grad():
-        for batch in evaluation_batches(few.take(order), EVALUATION_BATCH):
-            posterior = model.posterior(batch.tokens_BT)
-            deviation_BZ = (posterior.log_variance_BZ / 2).exp()
-            z_BZ = (
-                posterior.mean_BZ + deviation_BZ * torch.randn(1, *deviation_BZ.shape, generator=generator)[0]
-            )
-            log_q_B = Normal(posterior.mean_BZ, deviation_BZ).log_prob(z_BZ).sum(1)
-            log_p_B = Normal(0.0, 1.0).log_prob(z_BZ).sum(1)
-            expected += (model.reconstruction_nll(batch.tokens_BT, z_BZ) - log_p_B + log_q_B).tolist()
-    estimate = importance_weighted_nll(model, few, CPU, samples=1, sentences=100)
-    assert estimate.iw_nll == pytest.approx(np.mean(expected), rel=1e-5)
-    assert estimate.iw_nll_se == pytest.approx(standard_error(np.array(expected)), rel=1e-4)
-
-
-def test_more_samples_tighten_the_bound(small: MakeVariant, varied: Corpus) -> None:
-    model = talking_model(small("vanilla", latent_size=2), 16)
-    with torch.no_grad():  # a posterior beside the true one leaves the bound something to gain
-        model.latent.linear.bias.copy_(torch.tensor([1.0, -0.7, 0.3, 0.3]))
-    bounds = [
-        importance_weighted_nll(model, varied.valid, CPU, samples=samples, sentences=21).iw_nll
-        for samples in (1, 10, 100)
-    ]
-    assert bounds == sorted(bounds, reverse=True)
-    exact = -np.mean([grid_log_likelihood(model, row, 0.25)[0] for row in rows(varied.valid)])
-    assert bounds[0] - exact > 10 * abs(bounds[-1] - exact)
-
-
-def test_a_language_model_has_its_nll(small: MakeVariant, varied: Corpus) -> None:
-    model = talking_model(small("language_model"), 16)
-    metrics, _ = evaluate(model, varied.valid, CPU)
-    estimate = importance_weighted_nll(model, varied.valid, CPU, samples=3, sentences=21)
-    assert estimate.iw_nll == pytest.approx(metrics.nll, rel=1e-9)
-    assert estimate.iw_nll_se == pytest.approx(metrics.nll_plus_kl_se, rel=1e-6)
-    assert metrics.nll == metrics.nll_plus_kl
-
-
-def test_the_sentences_of_the_estimate_are_the_same_for_every_model(
-    small: MakeVariant, varied: Corpus
-) -> None:
-    # A silent model's NLL tells the number of words, hence which sentences were chosen.
-    estimates = [
-        importance_weighted_nll(silent_model(small(name), 16), varied.valid, CPU, samples=1, sentences=6)
-        for name in ("language_model", "dilated")
-    ]
-    chosen = np.random.default_rng(EVALUATION_SEED).permutation(21)[:6]
-    words = np.mean([rows(varied.valid)[number].shape[1] - 1 for number in chosen])
-    assert [estimate.iw_nll for estimate in estimates] == pytest.approx([words * math.log(16)] * 2, rel=1e-6)
-    assert [estimate.sentences for estimate in estimates] == [6, 6]
+# batches
 
 
 @pytest.mark.parametrize("size", [1, 4, 100])
@@ -291,4 +276,7 @@ def test_the_size_of_evaluation_batches_changes_no_value(
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", size)
     metrics, again_N = evaluate(model, varied.valid, CPU)
     assert again_N == pytest.approx(losses_N, rel=1e-5)
-    assert list(metrics.named().values()) == pytest.approx(list(whole.named().values()), rel=1e-5)
+    own, others = metrics.named(), whole.named()
+    for named in (own, others):  # of the batches by definition
+        named.pop("mutual_information_batch")
+    assert own == pytest.approx(others, rel=1e-5)

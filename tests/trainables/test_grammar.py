@@ -115,15 +115,19 @@ def test_corpus() -> None:
     corpus = embedded_corpus()
     assert corpus.name == "embedded"
     assert corpus.entropy_floor == ENTROPY
-    assert corpus.label_names == ()
-    assert corpus.train.labels is None
+    assert corpus.label_names == tuple(topic.places[0] for topic in TOPICS)
+    assert sum(corpus.label_counts) == 3000
     assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == [3000, 1000, 1000]
     # The specials, the slots, and 29 words that stand in the fillers or the frame.
     assert len(corpus.vocabulary) == 4 + 96 + 29
     assert len(set(corpus.train.lengths.tolist())) == 7
     for split in (corpus.train, corpus.valid, corpus.test):
         assert not (split.tokens == UNK).any()
-        assert {sentence_log_probability(words) for words in decode(corpus.vocabulary, split)} == {-ENTROPY}
+        sentences = decode(corpus.vocabulary, split)
+        assert {sentence_log_probability(words) for words in sentences} == {-ENTROPY}
+        assert split.labels is not None
+        for words, label in zip(sentences, split.labels.tolist(), strict=True):
+            assert words[2] in TOPICS[label].places
 
 
 def test_the_seed_decides_and_the_splits_are_independent() -> None:

@@ -1,110 +1,18 @@
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch import Tensor
 
-from trainables.latents import Gaussian, GaussianPosterior, NoLatent, ZeroPosterior
+from tests.trainables.models import MakeVariant, random_batch
+from trainables.latents import BatchNormGaussian, Gaussian, LatentModule, NoLatent
+from trainables.model import TextVAE
+from trainables.parts import KnobError
+from trainables.posteriors import ZeroPosterior
 from trainables.sizes import Sizes
 
 SIZES = Sizes(embedding_size=4, hidden_size=5, latent_size=3)
-
-
-def draw(sentences: int = 6, units: int = 3) -> GaussianPosterior:
-    torch.manual_seed(2)
-    mean, log_variance = torch.randn(2, sentences, units, dtype=torch.float64)
-    return GaussianPosterior(2 * mean, 3 * log_variance - 1)
-
-
-def normal(posterior: GaussianPosterior) -> Normal:
-    return Normal(posterior.mean_BZ, posterior.log_variance_BZ.exp().sqrt())
-
-
-def test_kl_by_hand() -> None:
-    posterior = GaussianPosterior(torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([[0.0, 0.0, math.log(4.0)]]))
-    assert posterior.kl().tolist()[0] == pytest.approx([0.0, 2.0, 0.5 * (4 - 1 - math.log(4.0))])
-
-
-def test_kl_equals_the_library_unit_by_unit() -> None:
-    posterior = draw()
-    expected_BZ = kl_divergence(normal(posterior), Normal(0.0, 1.0))
-    assert torch.allclose(posterior.kl(), expected_BZ, rtol=1e-12)
-
-
-def test_log_weight_is_prior_minus_posterior() -> None:
-    posterior = draw()
-    z_SBZ = torch.randn(4, 6, 3, dtype=torch.float64) * 3
-    prior = Independent(Normal(torch.zeros(3).double(), 1.0), 1)
-    expected_SB = prior.log_prob(z_SBZ) - Independent(normal(posterior), 1).log_prob(z_SBZ)
-    assert torch.allclose(posterior.log_weight(z_SBZ), expected_SB, rtol=1e-10)
-
-
-def test_pairwise_log_density_pairs_every_z_with_every_posterior() -> None:
-    posterior = draw()
-    z_MZ = torch.randn(5, 3, dtype=torch.float64) * 2
-    expected_MB = Independent(normal(posterior), 1).log_prob(z_MZ.unsqueeze(1))
-    actual_MB = posterior.pairwise_log_density(z_MZ)
-    assert actual_MB.shape == (5, 6)
-    assert torch.allclose(actual_MB, expected_MB, rtol=1e-10)
-
-
-def test_pairwise_log_density_keeps_narrow_posteriors_precise() -> None:
-    mean_BZ = 3.0 + torch.arange(4, dtype=torch.float64).unsqueeze(1) * 1e-4
-    posterior = GaussianPosterior(mean_BZ, torch.full((4, 1), -18.0).double())
-    expected_MB = Independent(normal(posterior), 1).log_prob(mean_BZ.unsqueeze(1))
-    assert torch.allclose(posterior.pairwise_log_density(mean_BZ), expected_MB, rtol=0, atol=1e-5)
-
-
-def test_samples_have_the_posterior_moments() -> None:
-    posterior = draw()
-    count = 40_000
-    z_SBZ = posterior.sample(count, torch.Generator().manual_seed(1))
-    assert z_SBZ.shape == (count, 6, 3)
-    deviation_BZ = (posterior.log_variance_BZ / 2).exp()
-    standard_SBZ = (z_SBZ - posterior.mean_BZ) / deviation_BZ
-    bound = 5 / math.sqrt(count)
-    assert standard_SBZ.mean(0).abs().max() < bound
-    assert (standard_SBZ.square().mean(0) - 1).abs().max() < bound * math.sqrt(2)
-    correlation = torch.corrcoef(standard_SBZ.flatten(1).T) - torch.eye(18)
-    assert correlation.abs().max() < bound
-
-
-def test_the_mean_of_minus_log_weight_is_the_kl() -> None:
-    posterior = draw()
-    z_SBZ = posterior.sample(40_000, torch.Generator().manual_seed(3))
-    draws_SB = -posterior.log_weight(z_SBZ)
-    error_B = draws_SB.std(0) / math.sqrt(40_000)
-    assert ((draws_SB.mean(0) - posterior.kl().sum(1)).abs() < 5 * error_B).all()
-
-
-def test_samples_pass_gradients_to_mean_and_variance() -> None:
-    mean_BZ = torch.tensor([[1.0, 2.0]], requires_grad=True)
-    log_variance_BZ = torch.tensor([[0.0, math.log(9.0)]], requires_grad=True)
-    z_BZ = GaussianPosterior(mean_BZ, log_variance_BZ).sample()[0]
-    z_BZ.sum().backward()
-    assert mean_BZ.grad is not None
-    assert log_variance_BZ.grad is not None
-    assert mean_BZ.grad.tolist() == [[1.0, 1.0]]
-    assert torch.allclose(log_variance_BZ.grad, 0.5 * (z_BZ - mean_BZ).detach())
-
-
-def test_a_sample_repeats_with_its_generator_and_leaves_the_global_one_alone() -> None:
-    posterior, before = draw(), torch.get_rng_state()
-    first, second = (posterior.sample(2, torch.Generator().manual_seed(9)) for _ in range(2))
-    assert torch.equal(first, second)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_concatenate_keeps_order_and_type() -> None:
-    whole = draw()
-    parts = [
-        GaussianPosterior(whole.mean_BZ[a:b], whole.log_variance_BZ[a:b]) for a, b in ((0, 2), (2, 3), (3, 6))
-    ]
-    joined = GaussianPosterior.concatenate(parts)
-    assert torch.equal(joined.mean_BZ, whole.mean_BZ)
-    assert torch.equal(joined.log_variance_BZ, whole.log_variance_BZ)
-    zero = ZeroPosterior(torch.zeros(2, 3), torch.zeros(2, 3))
-    assert type(ZeroPosterior.concatenate([zero, zero])) is ZeroPosterior
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -115,12 +23,126 @@ def test_the_gaussian_latent_is_linear_in_the_hidden_vector(bias: bool) -> None:
     weight, offset = module.linear.weight, module.linear.bias if bias else torch.zeros(6)
     assert torch.allclose(posterior.mean_BZ, hidden_BH @ weight[:3].T + offset[:3], atol=1e-6)
     assert torch.allclose(posterior.log_variance_BZ, hidden_BH @ weight[3:].T + offset[3:], atol=1e-6)
+    assert torch.equal(posterior.prior_mean_BZ, torch.zeros(4, 3))
+    assert torch.equal(posterior.prior_log_variance_BZ, torch.zeros(4, 3))
     assert (module.linear.bias is not None) == bias
+    assert list(module.generator_parameters()) == []
+
+
+@pytest.mark.parametrize("latent", [Gaussian(), BatchNormGaussian()], ids=lambda latent: latent.part_name)
+def test_the_prior_is_standard_normal(latent: Gaussian) -> None:
+    module, count = latent.build(5, SIZES), 40_000
+    draw = module.sample_prior(torch.ones(count, 3), torch.Generator().manual_seed(4))
+    assert draw.z_BZ.mean(0).abs().max() < 5 / math.sqrt(count)
+    assert (draw.z_BZ.square().mean(0) - 1).abs().max() < 5 * math.sqrt(2 / count)
 
 
 def test_no_latent_pins_z_to_zero() -> None:
-    posterior = NoLatent().build(0, SIZES)(torch.zeros(4, 0))
-    z_SBZ = posterior.sample(2)
-    assert torch.equal(z_SBZ, torch.zeros(2, 4, 3))
-    assert torch.equal(posterior.kl(), torch.zeros(4, 3))
-    assert torch.equal(posterior.log_weight(z_SBZ), torch.zeros(2, 4))
+    module = NoLatent().build(0, SIZES)
+    posterior = module(torch.zeros(4, 0))
+    assert type(posterior) is ZeroPosterior
+    assert torch.equal(posterior.sample().z_BZ, torch.zeros(4, 3))
+    assert torch.equal(module.sample_prior(torch.ones(4, 3)).z_BZ, torch.zeros(4, 3))
+    assert list(module.parameters()) == []
+
+
+# batch normalisation
+
+
+def batch_norm(scale: float = 0.5, weight: float = 1.0) -> LatentModule:
+    """A fresh module, its linear layer's weights multiplied by `weight`."""
+    torch.manual_seed(6)
+    module = BatchNormGaussian(mean_scale=scale).build(5, SIZES)
+    with torch.no_grad():
+        module.linear.weight *= weight
+    return module
+
+
+def running(module: LatentModule) -> tuple[Tensor, Tensor]:
+    return module.norm.running_mean.clone(), module.norm.running_var.clone()
+
+
+@pytest.mark.parametrize("weight", [1e3, 1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize("scale", [0.3, 1.2])
+def test_the_means_of_a_batch_have_the_scale_however_small_the_weights(scale: float, weight: float) -> None:
+    module = batch_norm(scale, weight)
+    posterior = module(torch.randn(32, 5))
+    assert posterior.mean_BZ.mean(0).tolist() == pytest.approx([0.0] * 3, abs=1e-6)
+    assert posterior.mean_BZ.std(0, correction=0).tolist() == pytest.approx([scale] * 3, rel=1e-3)
+    least = 3 * scale**2 / 2
+    assert posterior.kl().sum(1).mean().item() >= least * 0.999
+
+
+def test_the_least_kl_is_reached_at_unit_variance_and_rises_with_the_shift() -> None:
+    module = batch_norm(0.7)
+    with torch.no_grad():
+        module.linear.weight[3:] = 0.0
+        module.linear.bias[3:] = 0.0
+    hidden_BH = torch.randn(16, 5)
+    assert module(hidden_BH).kl().sum(1).mean().item() == pytest.approx(3 * 0.7**2 / 2, rel=1e-5)
+    with torch.no_grad():
+        module.shift[:] = torch.tensor([1.0, -2.0, 0.0])
+    posterior = module(hidden_BH)
+    assert posterior.mean_BZ.mean(0).tolist() == pytest.approx([1.0, -2.0, 0.0], abs=1e-5)
+    assert posterior.kl().sum(1).mean().item() == pytest.approx(3 * 0.7**2 / 2 + 5 / 2, rel=1e-5)
+
+
+def test_an_encoder_that_says_nothing_gives_means_within_bounds() -> None:
+    module, hidden_BH = batch_norm(0.5), torch.full((32, 5), 0.37)
+    for training in (True, False):  # what differs is rounding; no standardised value exceeds √32
+        assert module.train(training)(hidden_BH).mean_BZ.abs().max() <= 0.5 * math.sqrt(32)
+
+
+def test_the_log_variance_is_left_alone() -> None:
+    module, hidden_BH = batch_norm(), torch.randn(8, 5)
+    weight, offset = module.linear.weight[3:], module.linear.bias[3:]
+    assert torch.allclose(module(hidden_BH).log_variance_BZ, hidden_BH @ weight.T + offset, atol=1e-6)
+
+
+def test_evaluation_uses_the_running_statistics() -> None:
+    module = batch_norm(0.5)
+    mean_Z, variance_Z = torch.zeros(3), torch.ones(3)
+    for _ in range(3):  # momentum 0.1, the variance unbiased
+        hidden_BH = 2 + torch.randn(8, 5)
+        raw_BZ = module.linear(hidden_BH)[:, :3].detach()
+        mean_Z = 0.9 * mean_Z + 0.1 * raw_BZ.mean(0)
+        variance_Z = 0.9 * variance_Z + 0.1 * raw_BZ.var(0)
+        module(hidden_BH)
+    for statistic, expected in zip(running(module), (mean_Z, variance_Z), strict=True):
+        assert torch.allclose(statistic.float(), expected, rtol=1e-5)
+    before = running(module)
+    hidden_BH = torch.randn(7, 5)
+    expected_BZ = 0.5 * (module.linear(hidden_BH)[:, :3] - mean_Z) / variance_Z.sqrt()
+    whole_BZ = module.eval()(hidden_BH).mean_BZ
+    assert torch.allclose(whole_BZ, expected_BZ, rtol=1e-4, atol=1e-6)
+    alone_BZ = torch.cat([module(row_1H).mean_BZ for row_1H in hidden_BH.split(1)])
+    assert torch.allclose(alone_BZ, whole_BZ, atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(before, running(module), strict=True))
+
+
+def test_a_batch_of_one_sentence_uses_the_running_statistics_and_leaves_them() -> None:
+    module = batch_norm()
+    for _ in range(2):
+        module(torch.randn(8, 5))
+    before, hidden_1H = running(module), torch.randn(1, 5)
+    told = module(hidden_1H)
+    assert all(torch.equal(a, b) for a, b in zip(before, running(module), strict=True))
+    assert torch.equal(told.mean_BZ, module.eval()(hidden_1H).mean_BZ)
+    module.train()(torch.randn(8, 5))  # and the next batch counts again
+    assert not any(torch.equal(a, b) for a, b in zip(before, running(module), strict=True))
+
+
+def test_shift_and_scale_in_the_model(small: MakeVariant) -> None:
+    model = TextVAE(small("batch_norm", mean_scale=0.9), 16).train()
+    inference = {id(parameter) for parameter in model.inference_parameters()}
+    assert id(model.latent.shift) in inference
+    names = {name for name, _ in model.latent.named_parameters()}
+    assert names == {"linear.weight", "linear.bias", "shift"}  # the scale is no parameter
+    posterior = model.posterior(random_batch(24, 5))
+    assert posterior.mean_BZ.std(0, correction=0).tolist() == pytest.approx([0.9] * 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1])
+def test_a_scale_is_positive(value: Any) -> None:
+    with pytest.raises(KnobError, match=f"mean_scale must be > 0, got {value}"):
+        BatchNormGaussian(mean_scale=value)

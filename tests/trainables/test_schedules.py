@@ -1,3 +1,4 @@
+import itertools
 import math
 from fractions import Fraction
 
@@ -6,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainables.parts import KnobError
-from trainables.schedules import Annealed, Constant, Cyclical, Progress, Schedule
+from trainables.schedules import Annealed, Balanced, Constant, Cyclical, Progress, Schedule
 
 STEPS = st.integers(1, 500)
 EPOCHS = st.integers(1, 60)
@@ -180,10 +181,77 @@ def test_every_cycle_starts_low(schedule: Cyclical, total: int) -> None:
             assert at(schedule, first, total, 1) <= schedule.cycles / (total * schedule.ramp_share) + 1e-12
 
 
+@given(st.integers(1, 7), st.floats(0.01, 1), STEPS, st.integers(1, 20))
+def test_every_cycle_has_the_same_weights_where_it_divides(
+    cycles: int, ramp_share: float, steps_per_cycle: int, epochs: int
+) -> None:
+    total = cycles * steps_per_cycle * epochs
+    schedule, one = Cyclical(cycles=cycles, ramp_share=ramp_share), Cyclical(cycles=1, ramp_share=ramp_share)
+    length = total // cycles
+    for step in {0, 1 % length, length // 3, length // 2, length - 1}:
+        weights = {at(schedule, cycle * length + step, total, 1) for cycle in range(cycles)}
+        assert weights == {at(one, step, length, 1)}
+
+
+@given(st.floats(0.01, 1), STEPS, EPOCHS, st.data())
+def test_one_cycle_is_a_linear_ramp(
+    ramp_share: float, steps_per_epoch: int, epochs: int, data: st.DataObject
+) -> None:
+    step = data.draw(st.integers(0, steps_per_epoch * epochs - 1))
+    ramp = Annealed(anneal_rate=1 / (ramp_share * epochs))
+    expected = at(ramp, step, steps_per_epoch, epochs)
+    actual = at(Cyclical(cycles=1, ramp_share=ramp_share), step, steps_per_epoch, epochs)
+    assert actual == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(st.integers(1, 40), st.integers(1, 3000))
+def test_a_ramp_of_the_whole_cycle_never_quite_reaches_one(cycles: int, total: int) -> None:
+    schedule = Cyclical(cycles=cycles, ramp_share=1.0)
+    weights = [at(schedule, step, total, 1) for step in range(total)]
+    assert weights == [step * cycles % total / total for step in range(total)]
+    assert max(weights) < 1
+    falls = sum(after < before for before, after in itertools.pairwise(weights))
+    if total % cycles == 0 and total > cycles:
+        assert falls == cycles - 1  # it starts anew that often
+    assert falls <= cycles - 1
+
+
+@given(ANNEALED, STEPS, EPOCHS)
+def test_linear_is_exact_for_every_length(schedule: Annealed, steps_per_epoch: int, epochs: int) -> None:
+    total = steps_per_epoch * epochs
+    linear = Annealed(
+        anneal_rate=schedule.anneal_rate, anneal_delay=schedule.anneal_delay, kl_start=schedule.kl_start
+    )
+    rate, delay, start = (
+        Fraction(value) for value in (linear.anneal_rate, linear.anneal_delay, linear.kl_start)
+    )
+    for step in {0, total // 2, total - 1}:
+        ramped = max(Fraction(0), Fraction(step, steps_per_epoch) - delay) * rate
+        expected = min(Fraction(1), start + ramped)
+        assert at(linear, step, steps_per_epoch, epochs) == pytest.approx(float(expected), rel=1e-9)
+
+
+@given(st.floats(0, 4), st.floats(0, 1.5), STEPS, EPOCHS, st.data())
+def test_a_balanced_weight_is_beta_times_the_share(
+    beta: float, share: float, steps_per_epoch: int, epochs: int, data: st.DataObject
+) -> None:
+    step = data.draw(st.integers(0, steps_per_epoch * epochs))
+    progress = Progress(step, steps_per_epoch, epochs, share)
+    assert Balanced(beta=beta)(progress) == beta * share
+    assert Constant(beta=beta)(progress) == beta
+    assert Balanced(beta=beta)(Progress(step, steps_per_epoch, epochs)) == beta
+
+
+def test_which_schedules_follow_the_nll() -> None:
+    following = {name for name, kind in Schedule.alternatives.items() if kind.follows_nll}
+    assert following == {"balanced"}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Constant(beta=-0.1), "beta must be >= 0, got -0.1"),
+        (lambda: Balanced(beta=-0.1), "beta must be >= 0, got -0.1"),
         (
             lambda: Annealed(anneal_shape="cosine"),
             "anneal_shape must be one of linear, logistic, got 'cosine'",

@@ -16,11 +16,13 @@ from trainables.training import DivergedError
 
 SMALL = {"embedding_size": 7, "hidden_size": 10, "latent_size": 3, "batch_size": 8, "dropout": 0.2}
 SETTINGS = TrialSettings(epochs=3, iw_samples=3, iw_sentences=9)
-TIMES = ("seconds",)
+TIMES = ("seconds", "gpu_seconds")
 
 
 def config(variant: str = "cyclical", seed: int = 3, **knobs: Any) -> dict[str, Any]:
-    return {"variant": variant, "kind": "trial", "knobs": {**SMALL, **knobs}, "seed": seed, "searched": []}
+    few = {"inner_limit": 5, "inner_window": 2} if variant == "aggressive" else {}
+    knobs = {**SMALL, **few, **knobs}
+    return {"variant": variant, "kind": "trial", "knobs": knobs, "seed": seed, "searched": []}
 
 
 def started(corpus: Corpus, of: dict[str, Any], settings: TrialSettings = SETTINGS) -> TextVAETrainable:
@@ -39,9 +41,15 @@ def run(trainable: TextVAETrainable) -> list[dict[str, Any]]:
         kept = {
             key: result[key] for key in ("epoch", "metrics", "final", "losses_N", "done") if key in result
         }
-        kept["metrics"] = {key: value for key, value in kept["metrics"].items() if key not in TIMES}
+        kept["metrics"] = without_times(kept["metrics"])
+        if "history" in result:
+            kept["history"] = [without_times(epoch) for epoch in result["history"]]
         results.append(kept)
     return results
+
+
+def without_times(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in TIMES}
 
 
 def assert_same(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
@@ -63,6 +71,27 @@ def test_an_epoch_a_step_and_the_final_figures_last(varied: Corpus) -> None:
     assert results[-1]["losses_N"].mean() == pytest.approx(final["test/nll_plus_kl"], rel=1e-5)
 
 
+def test_the_last_result_has_the_history(varied: Corpus) -> None:
+    results = run(started(varied, config()))
+    assert ["history" in result for result in results] == [False, False, True]
+    history = results[-1]["history"]
+    assert [{**epoch} for epoch in history] == [
+        {**result["metrics"], "epoch": result["epoch"]} for result in results
+    ]
+    assert {type(value) for epoch in history for value in epoch.values()} == {float}
+    tokens = [epoch["tokens"] for epoch in history]
+    assert tokens == [tokens[0], 2 * tokens[0], 3 * tokens[0]]
+
+
+def test_gpu_seconds_are_seconds_times_the_share_of_a_gpu(varied: Corpus) -> None:
+    for gpus in (0.0, 0.25):
+        trainable = started(varied, config(), TrialSettings(epochs=2, gpus=gpus, iw_samples=1))
+        first, last = trainable.train(), trainable.train()
+        for epoch in (first["metrics"], last["metrics"], *last["history"]):
+            assert epoch["gpu_seconds"] == gpus * epoch["seconds"]
+        assert last["history"][1]["seconds"] > last["history"][0]["seconds"] > 0
+
+
 @pytest.mark.parametrize("before", ["dilated", "aggressive", "cyclical"])
 def test_an_actor_used_before_gives_the_same_bits(varied: Corpus, before: str) -> None:
     fresh = run(started(varied, config()))
@@ -72,11 +101,12 @@ def test_an_actor_used_before_gives_the_same_bits(varied: Corpus, before: str) -
     assert_same(run(used), fresh)
 
 
-@pytest.mark.parametrize("variant", ["cyclical", "aggressive", "language_model"])
+@pytest.mark.parametrize("variant", ["cyclical", "aggressive", "language_model", "pretrained", "vq"])
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_checkpoint_continues_bit_for_bit(varied: Corpus, tmp_path: Path, variant: str, done: int) -> None:
-    whole = run(started(varied, config(variant)))
-    first = started(varied, config(variant))
+    knobs = {"pretraining_epochs": 2 if variant == "pretrained" else 0}
+    whole = run(started(varied, config(variant, **knobs)))
+    first = started(varied, config(variant, **knobs))
     for _ in range(done):
         first.train()
     first.save(str(tmp_path))
@@ -85,7 +115,7 @@ def test_a_checkpoint_continues_bit_for_bit(varied: Corpus, tmp_path: Path, vari
     first.train()  # what comes after the checkpoint leaves no trace in it
     other = started(varied, config("vanilla", seed=77))  # on an actor that did something else
     other.train()
-    other.reset(config(variant))
+    other.reset(config(variant, **knobs))
     other.restore(str(tmp_path))
     assert_same(run(other), whole[done:])
 
@@ -100,6 +130,7 @@ def test_a_diverging_configuration_ends_as_a_result(varied: Corpus, knobs: dict[
     assert last["failure"] == "diverged"
     assert last["reason"].startswith(f"loss not finite or beyond hope in epoch {last['epoch']}: ")
     assert (last["metrics"], last["epoch"]) == ({}, len(results))
+    assert [epoch["epoch"] for epoch in last["history"]] == list(range(1, len(results)))
     assert "final" not in last
     assert trainable.reset(config())  # and the actor is good for another
     assert_same(run(trainable), run(started(varied, config())))

@@ -1,5 +1,5 @@
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
+from tests.trainables.models import MakeVariant
 from trainables.batches import Batch, training_batches
 from trainables.evaluation import SplitMetrics
 from trainables.model import TextVAE
@@ -15,9 +16,6 @@ from trainables.parts import KnobError
 from trainables.splits import Corpus
 from trainables.training import Training
 from trainables.updates import Aggressive, BatchLoss, Joint, Rule
-from trainables.variant import Variant
-
-MakeVariant = Callable[..., Variant]
 
 
 def batch_of(number: int, sentences: int = 1, words: int = 1) -> Batch:
@@ -37,7 +35,7 @@ class ScriptedLearner:
         self.log.append(f"gradients {int(batch.tokens_BT[0, 0])}")
         words = 1 if self.words is None else next(self.words)
         nats = torch.tensor(next(self.losses) * words)
-        return BatchLoss(objective=nats, nll=nats, kl=torch.tensor(0.0), words=words, sentences=1)
+        return BatchLoss(objective=nats, nll=nats, kl=torch.tensor(0.0), words=words)
 
     def step_inference(self) -> None:
         self.log.append("inference")
@@ -56,7 +54,7 @@ def inner_steps(losses: Iterable[float], words: Iterable[int] | None = None, **k
     return learner.log.count("inference")
 
 
-def valid(information: float, error: float = 0.0) -> SplitMetrics:
+def valid(information: float, error: float = 0.0, batch_information: float = 0.0) -> SplitMetrics:
     return SplitMetrics(
         nll=1.0,
         kl=1.0,
@@ -67,6 +65,7 @@ def valid(information: float, error: float = 0.0) -> SplitMetrics:
         mutual_information_se=error,
         mutual_information_sentences=10,
         mutual_information_cap=2.3,
+        mutual_information_batch=batch_information,
         active_units=1,
     )
 
@@ -189,13 +188,18 @@ def test_a_negative_first_estimate_does_not_end_the_phase() -> None:
     assert phase(Aggressive(aggressive_epochs=9, mi_margin=0.0), [valid(-0.017), valid(0.1)]) == [True, True]
 
 
+def test_the_published_information_may_decide() -> None:
+    metrics = [valid(*figures) for figures in ((1.0, 0.0, 0.5), (0.9, 0.0, 0.6), (1.1, 0.0, 0.55))]
+    for published, went_on in ((False, [True, False, False]), (True, [True, True, False])):
+        config = Aggressive(aggressive_epochs=9, mi_margin=0.0, published_mi=published)
+        assert phase(config, metrics) == went_on
+
+
 @pytest.mark.parametrize(
     ("knob", "value", "rule"),
     [
-        ("aggressive_epochs", -1, ">= 0"),
-        ("inner_limit", 0, ">= 1"),
-        ("inner_window", 0, ">= 1"),
-        ("mi_margin", -1.0, ">= 0"),
+        *(("aggressive_epochs", -1, ">= 0"), ("mi_margin", -1.0, ">= 0")),
+        *(("inner_limit", 0, ">= 1"), ("inner_window", 0, ">= 1")),
     ],
 )
 def test_values_out_of_range_are_refused(knob: str, value: float, rule: str) -> None:
@@ -214,11 +218,11 @@ class PlainSGD:
         self.batch_size, self.limit, self.kl_weight = batch_size, limit, kl_weight
         self.clipped = 0
 
-    def gradients(self, tokens_BT: Tensor) -> tuple[dict[str, Tensor], float]:
-        model = self.model
-        posterior = model.posterior(tokens_BT)
+    def gradients(self, batch: Batch) -> tuple[dict[str, Tensor], float]:
+        model, tokens_BT = self.model, batch.tokens_BT
+        posterior = model.posterior(batch)
         deviation_BZ = posterior.log_variance_BZ.exp().sqrt()
-        z_BZ = posterior.mean_BZ + deviation_BZ * torch.randn(1, *deviation_BZ.shape)[0]
+        z_BZ = posterior.mean_BZ + deviation_BZ * torch.randn(deviation_BZ.shape)
         log_p_BTV = torch.log_softmax(model.decoder(tokens_BT[:, :-1], z_BZ), dim=2)
         nll = -log_p_BTV.gather(2, tokens_BT[:, 1:].unsqueeze(2)).sum()
         kl = kl_divergence(Normal(posterior.mean_BZ, deviation_BZ), Normal(0.0, 1.0)).sum()
@@ -266,7 +270,7 @@ def test_joint_updates_equal_a_plain_implementation(
         torch.manual_seed(number)
         loss = rule.update(training, batch)
         torch.manual_seed(number)
-        gradients, nats = plain.gradients(batch.tokens_BT)
+        gradients, nats = plain.gradients(batch)
         plain.step(gradients, generator=False, rate=0.2)
         plain.step(gradients, generator=True, rate=0.2)
         assert float(loss.objective) == pytest.approx(nats, rel=1e-5)
@@ -279,14 +283,8 @@ def test_aggressive_updates_equal_a_plain_implementation(
     small: MakeVariant, varied: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rate, limit, window = 0.5, 9, 2
-    variant = small(
-        "aggressive",
-        optimizer="sgd",
-        learning_rate=rate,
-        clip_norm=2.0,
-        inner_limit=limit,
-        inner_window=window,
-    )
+    inner = {"inner_limit": limit, "inner_window": window}
+    variant = small("aggressive", optimizer="sgd", learning_rate=rate, clip_norm=2.0, **inner)
     training = Training(variant, varied, epochs=2, seed=1)
     start = deepcopy(training.model)
     plain = PlainSGD(training, 8, 2.0, 1.0)
@@ -310,21 +308,21 @@ def plain_aggressive_update(
     plain: PlainSGD, batch: Batch, others: Iterator[Batch], rate: float, limit: int, window: int
 ) -> int:
     """Algorithm 1 of He et al. 2019 with the stopping rule of their code; the inner steps taken."""
-    steps, before, nats, words, tokens_BT = 0, float("inf"), 0.0, 0, batch.tokens_BT
+    steps, before, nats, words, inner = 0, float("inf"), 0.0, 0, batch
     while True:
-        gradients, loss = plain.gradients(tokens_BT)
+        gradients, loss = plain.gradients(inner)
         plain.step(gradients, generator=False, rate=rate)
         nats += loss
-        words += tokens_BT.shape[0] * (tokens_BT.shape[1] - 1)
+        words += inner.tokens_BT.shape[0] * (inner.tokens_BT.shape[1] - 1)
         steps += 1
         if steps % window == 0:
             if nats / words > before:
                 break
             before, nats, words = nats / words, 0.0, 0
-        tokens_BT = next(others).tokens_BT
+        inner = next(others)
         if steps == limit:
             break
-    gradients, _ = plain.gradients(batch.tokens_BT)
+    gradients, _ = plain.gradients(batch)
     plain.step(gradients, generator=True, rate=rate)
     return steps
 

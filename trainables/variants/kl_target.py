@@ -1,10 +1,16 @@
-"""The KL is held at a target: β·|KL − C|."""
+"""The KL is held at a target: β·|KL − C|.
 
+With a bias the posterior can reach the target by being the same for every sentence: by default it has none.
+"""
+
+from trainables.latents import Gaussian
 from trainables.rates import Rate
+from trainables.schedules import Constant
 from trainables.variant import Variant
 
 VARIANT = Variant(
     name="kl_target",
     paper="Prokhorov et al. 2019, On the Importance of the Kullback-Leibler Divergence Term in VAEs for Text",
-    rate=Rate(kl_target=3.0),
+    latent=Gaussian(posterior_bias=False),
+    rate=Rate(schedule=Constant(beta=0.3), kl_target=3.0),
 )
