@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from orchestrator.figure_view import GRID, INK
+from orchestrator.figure_style import GRID, INK
+from orchestrator.html_page import Section, safe, write_page
 from orchestrator.posterior_means_view import COLOURS, LAG_COLOUR, View, figures
 from trainables.posterior_means import FloatArray, MeanSpace
 
@@ -19,29 +19,11 @@ BoolArray = npt.NDArray[np.bool_]
 _X_TITLE = "μ<sub>θ</sub>(x), the mean of the model's posterior"
 _Y_TITLE = "μ<sub>φ</sub>(x), the mean of the encoder"
 _MILLISECONDS = 400
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>body {{ margin: 0 }} .means {{ height: 100vh; min-height: 560px }}</style>
-</head>
-<body>
-<div class="means">{figure}</div>
-</body>
-</html>
-"""
 
 
 def write(view: View, title: str, path: Path) -> None:
     """Write the page; it needs no network."""
-    body = page_figure(view, title).to_html(
-        full_html=False, include_plotlyjs=True, include_mathjax=False, div_id="means", auto_play=False,
-        default_height="100%", config={"displaylogo": False, "responsive": True},
-    )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PAGE.format(title=html.escape(title), figure=body), encoding="utf-8")
+    write_page([Section("means", page_figure(view, title))], title=title, path=path)
 
 
 def page_figure(view: View, title: str) -> go.Figure:
@@ -60,7 +42,7 @@ def page_figure(view: View, title: str) -> go.Figure:
         for update in updates
     ]  # fmt: skip
     figure.update_layout(
-        title={"text": html.escape(title), "x": 0.01, "xanchor": "left", "y": 0.98, "yanchor": "top"},
+        title={"text": safe(title), "x": 0.01, "xanchor": "left", "y": 0.98, "yanchor": "top"},
         template="plotly_white",
         font={"color": INK}, margin={"l": 70, "r": 20, "t": 140, "b": 30}, hovermode="closest",
         annotations=_headings(figure, view, updates[-1]), sliders=[_slider(figure)], updatemenus=[_button()],

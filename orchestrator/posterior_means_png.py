@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from orchestrator.figure_view import FAINT, GRID, INK
+from orchestrator.figure_style import FAINT, GRID, INK
 from orchestrator.posterior_means_view import COLOURS, LAG_COLOUR, View, correlation
 from orchestrator.wording import number
 from trainables.posterior_means import MeanSpace
