@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainables.parts import nearest
+from trainables.parts import hint
 
 if TYPE_CHECKING:
     from trainables.variant import Variant
@@ -85,8 +85,8 @@ def load_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        UnknownPresetError: naming the nearest and all known ones.
+        UnknownPresetError: naming the hint and all known ones.
     """
     if name not in PRESETS:
-        raise UnknownPresetError(f"no preset {name!r}; {nearest(name, PRESETS)}")
+        raise UnknownPresetError(f"no preset {name!r}; {hint(name, PRESETS)}")
     return PRESETS[name]
