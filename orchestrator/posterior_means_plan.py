@@ -10,7 +10,7 @@ import numpy as np
 
 from orchestrator.overrides import parse_value
 from trainables.oracle import Oracle, synthetic_corpus
-from trainables.parts import KnobError, nearest
+from trainables.parts import KnobError, hint
 from trainables.posterior_means import check_scalar
 from trainables.splits import Corpus, Split
 from trainables.variant import Variant, load_variant
@@ -87,7 +87,7 @@ def make_plan(
     for knob in knobs:
         if not any(knob in variant.knobs() for variant in variants):
             known = {known for variant in variants for known in variant.knobs()}
-            raise KnobError(f"--set: no knob {knob!r} in {', '.join(names)}; {nearest(knob, known)}")
+            raise KnobError(f"--set: no knob {knob!r} in {', '.join(names)}; {hint(knob, known)}")
     corpus = synthetic_corpus(seed, (sentences, HELD_OUT, HELD_OUT), oracle)
     return Plan(variants, corpus, corpus.test.take(np.arange(points)), epochs, every, seed)
 

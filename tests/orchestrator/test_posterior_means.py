@@ -169,7 +169,7 @@ def test_settings_are_the_papers_and_the_users() -> None:
         (["--points", "2001"], "--points must be <= 2,000, the test sentences, got 2001"),
         (["--seed", "-1"], "--seed must be in [0, 2^32), got -1"),
         (["--output-range", "-1"], "output_range of an oracle is finite and not negative, got -1.0"),
-        (["--variants", "vanila"], "no variant 'vanila'; did you mean 'vanilla'? known: "),
+        (["--variants", "vanila"], "no variant 'vanila'; did you mean 'vanilla'?"),
         (["--variants", "vanilla,vanilla"], "--variants must be distinct, got vanilla,vanilla"),
         (["--variants", "language_model"], "language_model: latent must be gaussian, got 'none'"),
         (["--set", "latent_size=2"], "latent_size must be 1, got 2"),
