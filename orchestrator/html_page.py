@@ -44,7 +44,7 @@ class Section:
         """As part of a page; `library`: with plotly's script, which the first one needs."""
         body = self.figure.to_html(
             full_html=False, include_plotlyjs=library, include_mathjax=False, div_id=self.name,
-            default_height="100%", config={"displaylogo": False, "responsive": True},
+            auto_play=False, default_height="100%", config={"displaylogo": False, "responsive": True},
         )  # fmt: skip
         words = ((self.heading, "h2"), (self.text, "p"))
         above = [f"<{tag}>{html.escape(text)}</{tag}>" for text, tag in words if text]
