@@ -31,22 +31,19 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Points of the rectangle rule for ∫ p(z) … dz with p(z) = N(0, 1): from −limit to limit.
-
-    Example:
-        >>> Grid(limit=1.0, step=0.5).points.tolist()
-        [-1.0, -0.5, 0.0, 0.5, 1.0]
-    """
+class Quadrature:
+    """The rectangle rule for ∫ p(z) … dz with p(z) = N(0, 1): from −limit to limit, the step halved for each
+    sentence until its mean moves by at most `tolerance`."""
 
     limit: float = 6.0
-    step: float = 0.05
+    coarsest: float = 0.2
+    finest: float = 0.0125
+    tolerance: float = 1e-4
 
-    @property
-    def points(self) -> Tensor:
+    def points(self, step: float) -> Tensor:
         """z_P in float64, 0 in the middle."""
-        half = round(self.limit / self.step)
-        return torch.arange(-half, half + 1, dtype=torch.float64) * self.step
+        half = round(self.limit / step)
+        return torch.arange(-half, half + 1, dtype=torch.float64) * step
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +56,8 @@ class MeanSpace:
         encoder_N: μ_φ(x), the mean of q(z|x).
         kl: mean KL(q(z|x) ‖ p(z)), nats per sentence.
         nll: mean −log p(x) of the model by the same quadrature, nats per sentence.
-        quadrature_error: the most that a μ_θ moves from a grid of twice the step to this one; the error that
-            is left is smaller still.
+        quadrature_error: the most that a μ_θ has moved when its step was last halved; what error is left is
+            smaller still.
     """
 
     update: int
@@ -95,23 +92,24 @@ class MeanSpace:
 
 @torch.no_grad()
 def mean_space(
-    model: TextVAE, split: Split, device: torch.device, *, update: int = 0, grid: Grid | None = None
+    model: TextVAE, split: Split, device: torch.device, *, update: int = 0, rule: Quadrature | None = None
 ) -> MeanSpace:
     """Both means of every sentence. Draws no random number; leaves the model in evaluation mode."""
     model.eval()
-    grid = grid or Grid()
-    model_N, coarse_N, encoder_N, kl_N, nll_N = (np.empty(len(split)) for _ in range(5))
+    rule = rule or Quadrature()
+    model_N, moved_N = np.full(len(split), math.inf), np.empty(len(split))
+    encoder_N, kl_N, nll_N = (np.empty(len(split)) for _ in range(3))
     for batch in evaluation_batches(split, EVALUATION_BATCH):
-        batch = batch.to(device)
-        posterior = model.posterior(batch)
-        log_joint_BP = _log_joint(model, batch, grid)
-        of = batch.indices_B
-        model_N[of] = posterior_mean(log_joint_BP, grid.points)
-        coarse_N[of] = posterior_mean(log_joint_BP[:, ::2], grid.points[::2])
-        nll_N[of] = -log_joint_BP.logsumexp(1) - math.log(grid.step)
-        encoder_N[of] = posterior.mode().z_BZ[:, 0].cpu()
-        kl_N[of] = posterior.kl().sum(1).cpu()
-    error = float(np.abs(model_N - coarse_N).max())
+        posterior = model.posterior(batch.to(device))
+        encoder_N[batch.indices_B] = posterior.mode().z_BZ[:, 0].cpu()
+        kl_N[batch.indices_B] = posterior.kl().sum(1).cpu()
+    open_M, step = np.arange(len(split)), rule.coarsest
+    while len(open_M) and step >= rule.finest:
+        means_M, nll_N[open_M] = _integrate(model, split.take(open_M), device, rule.points(step))
+        moved_N[open_M] = np.abs(means_M - model_N[open_M])
+        model_N[open_M] = means_M
+        open_M, step = open_M[moved_N[open_M] > rule.tolerance], step / 2
+    error = float(moved_N.max())
     return MeanSpace(update, model_N, encoder_N, float(kl_N.mean()), float(nll_N.mean()), error)
 
 
@@ -120,11 +118,23 @@ def posterior_mean(log_joint_BP: Tensor, z_P: Tensor) -> Tensor:
     return log_joint_BP.softmax(1) @ z_P
 
 
-def _log_joint(model: TextVAE, batch: Batch, grid: Grid) -> Tensor:
+def _integrate(
+    model: TextVAE, split: Split, device: torch.device, z_P: Tensor
+) -> tuple[FloatArray, FloatArray]:
+    """E[z|x] and −log p(x) of each sentence on one grid."""
+    means_N, nll_N = np.empty(len(split)), np.empty(len(split))
+    for batch in evaluation_batches(split, EVALUATION_BATCH):
+        log_joint_BP = _log_joint(model, batch.to(device), z_P)
+        means_N[batch.indices_B] = posterior_mean(log_joint_BP, z_P)
+        nll_N[batch.indices_B] = -log_joint_BP.logsumexp(1) - (z_P[1] - z_P[0]).log()
+    return means_N, nll_N
+
+
+def _log_joint(model: TextVAE, batch: Batch, z_P: Tensor) -> Tensor:
     """log p(x|z) + log p(z) on the CPU in float64, a point at a time: memory is that of a batch."""
     like_BZ = batch.tokens_BT.new_ones((len(batch.tokens_BT), 1), dtype=torch.float32)
-    columns = [-model.reconstruction_nll(batch, z * like_BZ) for z in grid.points.tolist()]
-    return torch.stack(columns, 1).double().cpu() - 0.5 * (grid.points.square() + LOG_2PI)
+    columns = [-model.reconstruction_nll(batch, z * like_BZ) for z in z_P.tolist()]
+    return torch.stack(columns, 1).double().cpu() - 0.5 * (z_P.square() + LOG_2PI)
 
 
 class MeanSpaceRecorder:
@@ -142,11 +152,13 @@ class MeanSpaceRecorder:
         ValueError: `every` is less than 1.
     """
 
-    def __init__(self, training: Training, split: Split, *, every: int, grid: Grid | None = None) -> None:
+    def __init__(
+        self, training: Training, split: Split, *, every: int, rule: Quadrature | None = None
+    ) -> None:
         check_scalar(training.variant)
         if every < 1:
             raise ValueError(f"every must be >= 1, got {every}")
-        self.training, self.split, self.every, self.grid = training, split, every, grid
+        self.training, self.split, self.every, self.rule = training, split, every, rule
         self.last = training.epochs * training.steps_per_epoch
 
     def look(self) -> MeanSpace | None:
@@ -155,7 +167,7 @@ class MeanSpaceRecorder:
         if update % self.every and update != self.last:
             return None
         was_training = training.model.training
-        space = mean_space(training.model, self.split, training.device, update=update, grid=self.grid)
+        space = mean_space(training.model, self.split, training.device, update=update, rule=self.rule)
         training.model.train(was_training)
         return space
 

@@ -10,9 +10,9 @@ from trainables.model import TextVAE
 from trainables.oracle import Oracle, synthetic_corpus
 from trainables.parts import KnobError
 from trainables.posterior_means import (
-    Grid,
     MeanSpace,
     MeanSpaceRecorder,
+    Quadrature,
     check_scalar,
     mean_space,
     posterior_mean,
@@ -83,7 +83,7 @@ def test_a_model_that_ignores_z_has_the_prior_as_posterior(model: TextVAE, synth
 
 @pytest.mark.parametrize(("observed", "noise"), [(1.5, 1.0), (-3.0, 0.5), (4.0, 0.25)])
 def test_a_gaussian_likelihood_gives_the_conjugate_mean(observed: float, noise: float) -> None:
-    z_P = Grid().points
+    z_P = Quadrature().points(0.05)
     log_joint_1P = (-0.5 * ((observed - z_P) / noise) ** 2 - 0.5 * z_P**2)[None]
     mean = observed / (1 + noise**2)
     assert float(posterior_mean(log_joint_1P, z_P)) == pytest.approx(mean, abs=1e-6)
@@ -108,13 +108,15 @@ def test_dropout_and_word_dropout_play_no_part(small: MakeVariant, synthetic: Co
     assert first.nll == second.nll
 
 
-def test_the_quadratures_error_bounds_the_true_one(model: TextVAE, synthetic: Corpus) -> None:
+def test_the_step_is_halved_where_it_has_to_be(model: TextVAE, synthetic: Corpus) -> None:
     lean_on_z(model, 30.0)
-    space = mean_space(model, synthetic.test, CPU, grid=Grid(step=0.2))
-    finer = mean_space(model, synthetic.test, CPU, grid=Grid(step=0.02))
-    error = np.abs(space.model_N - finer.model_N).max()
-    assert 0 < error < space.quadrature_error
-    assert finer.quadrature_error < 1e-5
+    exact = np.array([by_brute_force(model, synthetic.test, n)[0] for n in range(len(synthetic.test))])
+    coarse = mean_space(model, synthetic.test, CPU, rule=Quadrature(coarsest=0.4, finest=0.2))
+    found = mean_space(model, synthetic.test, CPU, rule=Quadrature(coarsest=0.4))
+    assert np.abs(coarse.model_N - exact).max() > 1e-4
+    assert coarse.quadrature_error > 1e-4
+    assert np.abs(found.model_N - exact).max() < 1e-4
+    assert found.quadrature_error <= 1e-4
 
 
 def test_figures_by_hand() -> None:
