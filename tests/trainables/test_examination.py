@@ -79,8 +79,8 @@ def test_an_inactive_latent_has_nothing_to_show(small: MakeVariant, embedded: Co
     assert found.train.mean_ND.shape == (len(embedded.train), 0)
 
 
-def test_no_means_without_labels(small: MakeVariant, varied: Corpus) -> None:
-    _, found = examined(small("vanilla"), varied, ALL)
+def test_no_means_without_labels(small: MakeVariant, unlabelled: Corpus) -> None:
+    _, found = examined(small("vanilla"), unlabelled, ALL)
     assert found.texts is not None
     assert (found.train, found.test) == (None, None)
 
