@@ -17,8 +17,8 @@ from orchestrator.gain import SIGNIFICANT, FloatArray, Losses
 
 BASELINE = "language_model"
 FIGURES = (
-    *OBJECTIVES, "iw_nll", "iw_nll_se", "mutual_information", "active_units", "valid_nll_plus_kl",
-    "seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens",
+    *OBJECTIVES, "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information", "active_units",
+    "valid_nll_plus_kl", "seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens",
 )  # fmt: skip
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,

@@ -14,7 +14,15 @@ from orchestrator.equal_compute import COLUMNS, SECONDS, TOKENS, baseline_budget
 from orchestrator.equal_compute_tables import equal_compute_markdown, equal_compute_table
 from orchestrator.figures import cost_png, curves_png, frontier_html, frontier_png, sections
 from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
-from orchestrator.results import ERROR, TrialResult, histories_by_trial, losses_by_trial, runs_frame
+from orchestrator.iw_gain import with_iw_gain
+from orchestrator.results import (
+    ERROR,
+    TrialResult,
+    histories_by_trial,
+    iw_losses_by_trial,
+    losses_by_trial,
+    runs_frame,
+)
 from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
 
 
@@ -46,6 +54,7 @@ class Report:
         runs = runs_frame(result for result in ended if result.failure != ERROR)
         histories = histories_by_trial(ended)
         table = configurations(runs, losses_by_trial(ended), entropy_floor=entropy_floor)
+        table = with_iw_gain(table, runs, iw_losses_by_trial(ended))
         at_tokens, at_seconds = (
             equal_compute(runs, histories, baseline_budget(runs, cost)) for cost in (TOKENS, SECONDS)
         )

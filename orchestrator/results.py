@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from orchestrator.records import TrialPlan
 
-TEST_FIGURES = ("nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "mutual_information", "active_units")
+TEST_FIGURES = (
+    "nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information",
+    "active_units",
+)  # fmt: skip
 COSTS = ("seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens")
 COLLAPSED_KL = 0.1
 ERROR = "error"
@@ -24,7 +27,8 @@ class TrialResult:
 
     `losses_N` is NLL + KL of each test sentence in nats, None if the training failed. `failure` is why it
     failed: "diverged", "out_of_memory", or ERROR where the machines are to blame. `history` has the metrics
-    of each whole epoch, and `cost` is that of all of them.
+    of each whole epoch, and `cost` is that of all of them. `iw_losses_N` is IW-NLL of each sentence that an
+    examination looked at, None without one.
     """
 
     trial_id: str
@@ -34,6 +38,7 @@ class TrialResult:
     losses_N: NDArray[np.float32] | None = None
     failure: str | None = None
     history: Sequence[Mapping[str, float]] = ()
+    iw_losses_N: NDArray[np.float64] | None = None
 
     @classmethod
     def from_tune(
@@ -82,6 +87,11 @@ class TrialResult:
 def runs_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
     """A row a trial."""
     return pd.DataFrame([result.row() for result in results])
+
+
+def iw_losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.float64]]:
+    """IW-NLL of each examined sentence by trial, of the trials that have been examined."""
+    return {result.trial_id: result.iw_losses_N for result in results if result.iw_losses_N is not None}
 
 
 def losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.float64]]:

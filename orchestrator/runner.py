@@ -17,6 +17,8 @@ from rich.console import Console
 
 import trainables
 from orchestrator.commands import program
+from orchestrator.examination import Examiner
+from orchestrator.findings import Findings
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
 from orchestrator.report import Report
@@ -80,13 +82,14 @@ def _run(
     searcher = SweepSearcher(plan)
     guard = StorageGuard(spec.folder)
     with shown:
-        results = _fit(spec, corpus, searcher, guard, concurrency, [shown, TrackingCallback(tracker)], resume)
+        trials = _fit(spec, corpus, searcher, guard, concurrency, [shown, TrackingCallback(tracker)], resume)
     if guard.problem is not None:
         console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
     if not spec.folder.is_dir():
         tracker.finish_sweep(status="KILLED")
         return FAILED
-    return _finish(console, spec, corpus, tracker, results, complete=searcher.finished)
+    examiner = Examiner(spec, corpus, concurrency)
+    return _finish(console, examiner, tracker, trials, complete=searcher.finished)
 
 
 def _start_ray(spec: SweepSpec) -> None:
@@ -128,7 +131,7 @@ def _fit(
     concurrency: int,
     callbacks: list[tune.Callback],
     resume: bool,
-) -> list[TrialResult]:
+) -> list[Trial]:
     """Runs all trials, or goes on with them.
 
     By `tune.run` and not by a Tuner, which on a restore brings back searcher, callbacks and limits as it
@@ -145,6 +148,7 @@ def _fit(
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
+    interrupt = signal.getsignal(signal.SIGINT)
     analysis = tune.run(
         tune.with_resources(
             tune.with_parameters(TextVAETrainable, settings=settings, corpus=corpus), resources
@@ -168,9 +172,9 @@ def _fit(
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
         resources_per_trial=resources if resumed else None,  # of trials begun before the resume
     )
+    signal.signal(signal.SIGINT, interrupt)  # Tune leaves a handler that would swallow the next Ctrl-C
     # A restore puts Tune's trials in another order; their tags begin with the number of each.
-    trials = sorted(analysis.trials or (), key=lambda trial: int(trial.experiment_tag.partition("_")[0]))
-    return [_result(trial) for trial in trials]
+    return sorted(analysis.trials or (), key=lambda trial: int(trial.experiment_tag.partition("_")[0]))
 
 
 def _has_state(folder: str) -> bool:
@@ -205,21 +209,26 @@ def _announce(console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPla
 
 
 def _finish(
-    console: Console,
-    spec: SweepSpec,
-    corpus: Corpus,
-    tracker: MlflowTracker,
-    results: list[TrialResult],
-    *,
-    complete: bool,
+    console: Console, examiner: Examiner, tracker: MlflowTracker, trials: list[Trial], *, complete: bool
 ) -> int:
-    """Writes and shows the report, and says what to do next."""
+    """Examines the runs that matter, writes and shows the report, and says what to do next."""
+    spec, corpus = examiner.spec, examiner.corpus
+    title, floor = f"{corpus.name}: {spec.name}", corpus.entropy_floor
+    results = [_result(trial) for trial in trials]
     finished = [result for result in results if result.final]
-    report = Report.of(f"{corpus.name}: {spec.name}", results, corpus.entropy_floor)
+    report = Report.of(title, results, floor)
+    if complete and finished:
+        checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
+        try:
+            examiner.examine(report, checkpoints, console)
+        except KeyboardInterrupt:
+            complete = False
+    findings = Findings.of(spec, corpus)
+    report = Report.of(title, findings.into(results), floor)
     report.show(console)
     paths: list[Path] = []
     if results:
-        paths = report.write(spec.folder)
+        paths = [*report.write(spec.folder), *findings.publish(report, tracker)]
         tracker.tag_trials(report.tags())
     tracker.finish_sweep(
         status="FINISHED" if complete else "KILLED",

@@ -29,10 +29,11 @@ from orchestrator.spec_options import with_options
 from orchestrator.tracking_limits import without_password
 from trainables import variants as variant_modules
 from trainables.named_corpora import NAMED_KINDS
+from trainables.presets import Preset, load_preset
 from trainables.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
 
 if TYPE_CHECKING:
-    from orchestrator.overrides import VariantPlan
+    from orchestrator.overrides import Changes, VariantPlan
 
 SPEC_FILE = "sweep.yaml"
 _BASELINE = "language_model"
@@ -84,6 +85,7 @@ class SweepSpec(BaseModel):
         name: of the sweep and its folder; by default the corpus and the time.
         vocabulary_size: the most words to keep; None keeps all; "usual" is replaced by what the corpus says.
         max_sentences: the most training sentences to keep; None keeps all.
+        preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
         epochs: of each trial.
@@ -94,7 +96,9 @@ class SweepSpec(BaseModel):
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
         resources: of each trial.
         max_concurrent: the most trials at a time; None is as many as the resources allow.
-        iw_samples, iw_sentences: of the importance-weighted NLL.
+        iw_samples, iw_sentences: of the importance-weighted NLL at the end of each trial.
+        final_iw_samples, final_iw_sentences: of that of the runs that are examined after the search; None
+            takes the whole test split.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.
         storage: the folder where sweeps have their folders.
         checkpoints: where trials keep their checkpoints, a path or an address such as s3://bucket/sweeps
@@ -107,6 +111,7 @@ class SweepSpec(BaseModel):
     name: str = Field(default=_BY_DEFAULT, validate_default=True)
     vocabulary_size: Annotated[int, Field(ge=5)] | None = Field(default=USUAL, validate_default=True)
     max_sentences: Annotated[int, Field(ge=2)] | None = None
+    preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
     epochs: Count = 12
@@ -119,6 +124,8 @@ class SweepSpec(BaseModel):
     max_concurrent: Count | None = None
     iw_samples: Count = 100
     iw_sentences: Count = 200
+    final_iw_samples: Count = 500
+    final_iw_sentences: Count | None = 200
     tracking_uri: str = Field(
         default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
         validate_default=True,
@@ -171,16 +178,34 @@ class SweepSpec(BaseModel):
 
     def _plans(self, longest: int | None = None) -> list[VariantPlan]:
         # Imported here: the parts bring torch, and what is wrong with a single field shows without it.
-        from orchestrator.overrides import Changes, plan_variants
+        from orchestrator.overrides import plan_variants
         from search_spaces.space import Extent
 
-        chosen = {
+        return plan_variants(*self._changes(), extent=Extent(self.epochs, longest))
+
+    def _changes(self) -> tuple[dict[str, Changes], Changes]:
+        """What is said of each chosen variant, and of all."""
+        from orchestrator.overrides import Changes
+
+        below = {
             name: Changes(own.knobs, own.ranges, ("variants", name)) for name, own in self.variants.items()
         }
-        return plan_variants(chosen, Changes(self.knobs, self.ranges), extent=Extent(self.epochs, longest))
+        return below, Changes(self.knobs, self.ranges)
+
+    def _fill_in(self, preset: Preset) -> None:
+        """Puts the preset's knobs with the others, so that the saved spec holds them."""
+        from orchestrator.preset_knobs import with_preset
+
+        knobs, below = with_preset(preset, *self._changes())
+        variants = {
+            name: Overrides(knobs=below[name], ranges=own.ranges) for name, own in self.variants.items()
+        }
+        vars(self).update(knobs=knobs, variants=variants)  # frozen, but not made yet
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
+        if self.preset is not None:
+            self._fill_in(load_preset(self.preset))
         self._plans()
         return self
 
@@ -240,6 +265,11 @@ class SweepSpec(BaseModel):
         else:
             raise ValueError(f"variants must be a list of names or a mapping of names, got {shown(value)}")
         return value
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str | None) -> str | None:
+        return None if value is None else load_preset(value).name
 
     @field_validator("tracking_uri")
     @classmethod

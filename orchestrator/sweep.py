@@ -81,6 +81,9 @@ def main(
             metavar="KNOB=VALUE",
         ),
     ] = None,
+    preset: Annotated[
+        str | None, _option("Published procedure: reference.", _WHAT, "none", metavar="NAME")
+    ] = None,
     trials: Annotated[
         int | None, _option("Configurations of each variant.", _HOW_MUCH, "4", metavar="N")
     ] = None,

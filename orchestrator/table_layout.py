@@ -79,7 +79,7 @@ class Layout:
     def _name(self, row: pd.Series) -> RenderableType:
         mark = ON_FRONTIER if row["on_frontier"] else " "
         variant, knobs = Text(f"{mark} {row['variant']}", "bold"), self._knobs(row)
-        return Group(variant, Padding(Text(knobs, "dim"), (0, 0, 0, 2))) if knobs else variant
+        return Group(variant, Padding(Text(knobs, "dim"), (0, 0, 0, 1))) if knobs else variant
 
 
 def with_baselines(configurations: pd.DataFrame, shown: npt.NDArray[np.bool_]) -> pd.DataFrame:

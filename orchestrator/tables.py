@@ -17,8 +17,13 @@ from orchestrator.gain import SIGNIFICANT
 from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, WINS, Layout, with_baselines
 from orchestrator.wording import difference, number, plural, signed, uncertainty
 
-_NUMBERS = ("NLL", "KL", "NLL + KL", "MI", "active units", "vs baseline", "above floor", "runs")
-_NARROW = {"NLL + KL": "NLL\n+ KL", "active units": "active\nunits", "above floor": "above\nfloor"}
+_NUMBERS = ("NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", "above floor", "runs")
+_NARROW = {
+    "NLL + KL": "NLL\n+ KL",
+    "IW-NLL": "IW-\nNLL",
+    "active units": "AU",
+    "above floor": "above\nfloor",
+}
 _BEATS = f"{WINS} beats the baseline by more than {SIGNIFICANT:g} standard errors on fresh seeds"
 
 
@@ -71,6 +76,7 @@ def _cells(entropy_floor: float | None, row: pd.Series) -> dict[str, str]:
         "NLL": number(row["nll"]),
         "KL": number(row["kl"]),
         "NLL + KL": number(row["nll_plus_kl"]),
+        "IW-NLL": number(row["iw_nll"]),
         "MI": number(row["mutual_information"]),
         "active units": number(units, 0 if units.is_integer() else 1),
         "vs baseline": f"{WINS} {versus}" if row["beats_baseline"] else versus,
@@ -87,7 +93,23 @@ def _caption(rows: pd.DataFrame) -> str:
         _BEATS: rows["beats_baseline"].any(),
         MEANINGS[STALE]: (~rows["fresh"]).any(),
     }
-    return "; ".join(["nats per sentence, ± 1 standard error", *(name for name, use in used.items() if use)])
+    notes = ["nats per sentence, ± 1 standard error", *_iw_effort(rows)]
+    return "; ".join([*notes, *(name for name, use in used.items() if use)])
+
+
+def _iw_effort(rows: pd.DataFrame) -> list[str]:
+    """What the column IW-NLL rests on."""
+    known = rows[["iw_samples", "iw_sentences", "iw_nll_se"]].dropna()
+    if known.empty:
+        return []
+    samples, sentences = (_span(known[name]) for name in ("iw_samples", "iw_sentences"))
+    error = uncertainty(known["iw_nll_se"].max())
+    return [f"IW-NLL: {samples} samples of z, {sentences} test sentences, ± {error} at most"]
+
+
+def _span(counts: pd.Series) -> str:
+    low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _verdict(row: pd.Series, candidates: int) -> str:

@@ -6,6 +6,7 @@ of it, but `start_sweep` and `close`, which wait for as long as they are told to
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections import deque
@@ -146,6 +147,13 @@ class MlflowTracker:
         """Sets tags of trials, by trial id; also of trials that ended before the resume."""
         for trial_id, of_trial in tags.items():
             self._post(trial_id, Mailbox.describing(tags=of_trial))
+
+    def log_tables(self, trial_id: str, paths: Sequence[Path]) -> None:
+        """Logs JSON files with "columns" and "data", which the user interface shows as tables."""
+        logged = [{"path": path.name, "type": "table"} for path in paths]
+        mail = Mailbox.describing(tags={"mlflow.loggedArtifacts": json.dumps(logged)})
+        mail.artifacts += paths
+        self._post(trial_id, mail)
 
     def end_trial(self, trial_id: str, status: Status) -> None:
         """Ends the trial's run."""

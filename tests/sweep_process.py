@@ -11,8 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from tests.orchestrator.tracking_fixtures import Reader
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 240.0
@@ -20,6 +24,23 @@ TRAINS = "ray::ResourceTrainable.train"  # what Tune makes of the trainable and 
 FINISHED_LINE = re.compile(
     r"^\[(\d+)/(\d+)\] (\w+) (.+): (NLL .+|failed .+) \(\d+ s\), (about .+ left|done)$"
 )
+RESUME = re.compile(r"interrupted; go on with: \S*python\S* -m orchestrator\.sweep --resume s\n")
+SMALL = """
+corpus: text.txt
+variants:
+  vanilla:
+  cyclical:
+  annealed:
+    knobs: {schedule: constant, beta: 1.0e+300}
+trials: 2
+epochs: 2
+baseline_seeds: 2
+replicates: 2
+max_concurrent: 2
+final_iw_samples: 20
+final_iw_sentences: 5
+knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
+"""
 
 
 class Sweep:
@@ -128,3 +149,21 @@ def _has_ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def write_corpus(path: Path) -> None:
+    """60 labelled sentences of 3 to 6 words."""
+    nouns, verbs = ("dog", "cat", "man", "bird", "boat"), ("sees", "finds", "likes")
+    sentences = [
+        f"{verbs[number % 3]}\t{'the ' * (number % 2)}{nouns[number % 5]} {verbs[number % 3]} "
+        f"{'a small ' * (number % 4 == 0)}{nouns[(number * 7) % 5]}"
+        for number in range(60)
+    ]
+    path.write_text("\n".join(sentences) + "\n")
+
+
+def reader(sweep: Sweep, name: str = "s") -> Reader:
+    from orchestrator.tracking import sqlite_uri
+    from tests.orchestrator.tracking_fixtures import Reader
+
+    return Reader(sqlite_uri(sweep.folder), name)

@@ -5,6 +5,9 @@ batches followed by a tiny remainder that would weigh as much as a full one. Whi
 batch is drawn anew for every epoch. Every length ends in a batch of its own, so an epoch has more steps
 than N / batch size: `count_batches` is the true number.
 
+With `fixed` both are as in the code of He et al. 2019: full batches and a remainder for each length, the
+same in every epoch, visited in an order of its own.
+
 Shape suffixes: B sentences of a batch, T tokens of a sentence with both marks, N sentences of the split,
 G distinct lengths, K batches of an epoch.
 """
@@ -45,22 +48,25 @@ class Batch:
         return Batch(self.tokens_BT.repeat(times, 1), labels_B, np.tile(self.indices_B, times))
 
 
-def training_batches(split: Split, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """One epoch: every sentence once, membership and order of the batches drawn from `rng`.
+def training_batches(
+    split: Split, batch_size: int, rng: np.random.Generator, *, fixed: bool = False
+) -> Iterator[Batch]:
+    """One epoch: every sentence once, membership (unless `fixed`) and order of the batches drawn from `rng`.
 
     All draws happen in the call, none while iterating, so other draws from `rng` in between change nothing.
     """
-    batches_G = _batches_per_length(split, batch_size)
-    shuffled_N = rng.permutation(len(split))
-    order_N = shuffled_N[np.argsort(split.lengths[shuffled_N], kind="stable")]
-    visits_K = rng.permutation(int(batches_G.sum()))
-    return _cut(split, order_N, batches_G, visits_K)
+    order_N = split.by_length.order_N
+    if not fixed:
+        shuffled_N = rng.permutation(len(split))
+        order_N = shuffled_N[np.argsort(split.lengths[shuffled_N], kind="stable")]
+    sizes_K = _batch_sizes(split, batch_size, fixed)
+    return _cut(split, order_N, batch_size, sizes_K, rng.permutation(sizes_K.size))
 
 
 def evaluation_batches(split: Split, batch_size: int) -> Iterator[Batch]:
     """Every sentence once, always in the same batches, shortest sentences first."""
-    batches_G = _batches_per_length(split, batch_size)
-    return _cut(split, split.by_length.order_N, batches_G, np.arange(int(batches_G.sum())))
+    sizes_K = _batch_sizes(split, batch_size)
+    return _cut(split, split.by_length.order_N, batch_size, sizes_K, np.arange(sizes_K.size))
 
 
 def count_batches(split: Split, batch_size: int) -> int:
@@ -68,8 +74,8 @@ def count_batches(split: Split, batch_size: int) -> int:
     return int(_batches_per_length(split, batch_size).sum())
 
 
-def random_batch(split: Split, batch_size: int, rng: np.random.Generator) -> Batch:
-    """One batch, distributed as a batch picked uniformly from a freshly shuffled epoch.
+def random_batch(split: Split, batch_size: int, rng: np.random.Generator, *, fixed: bool = False) -> Batch:
+    """One batch, distributed as a batch picked uniformly from an epoch: a freshly shuffled one, or `fixed`.
 
     Costs the same for any size of split (after the first call, which groups the sentences by length).
     """
@@ -80,8 +86,11 @@ def random_batch(split: Split, batch_size: int, rng: np.random.Generator) -> Bat
     count = int(groups.counts_G[group])
     batches = -(-count // batch_size)
     place = pick - (int(ends_G[group]) - batches)
-    size = count // batches + (place < count % batches)
-    members_B = rng.choice(count, size, replace=False, shuffle=False)
+    if fixed:
+        members_B = np.arange(place * batch_size, min((place + 1) * batch_size, count))
+    else:
+        size = count // batches + (place < count % batches)
+        members_B = rng.choice(count, size, replace=False, shuffle=False)
     indices_B = groups.order_N[int(groups.starts_G[group]) + members_B]
     return _gather(split, indices_B, int(groups.lengths_G[group]))
 
@@ -92,14 +101,24 @@ def _batches_per_length(split: Split, batch_size: int) -> Int64Array:
     return -(-split.by_length.counts_G // batch_size)
 
 
-def _cut(split: Split, order_N: Int64Array, batches_G: Int64Array, visits_K: Int64Array) -> Iterator[Batch]:
-    """Batches of `order_N`, which is sorted by length, in the order of `visits_K`."""
-    groups = split.by_length
+def _batch_sizes(split: Split, batch_size: int, full: bool = False) -> Int64Array:
+    """Sentences of each batch, by length: alike within a length, or `full` but for the last of it."""
+    counts_G, batches_G = split.by_length.counts_G, _batches_per_length(split, batch_size)
     group_K = np.repeat(np.arange(batches_G.size), batches_G)
     place_K = np.arange(group_K.size) - (np.cumsum(batches_G) - batches_G)[group_K]
-    sizes_K = (groups.counts_G // batches_G)[group_K] + (place_K < (groups.counts_G % batches_G)[group_K])
+    left_K: Int64Array = counts_G[group_K] - place_K * batch_size
+    if full:
+        return left_K.clip(max=batch_size)
+    return (counts_G // batches_G)[group_K] + (place_K < (counts_G % batches_G)[group_K])
+
+
+def _cut(
+    split: Split, order_N: Int64Array, batch_size: int, sizes_K: Int64Array, visits_K: Int64Array
+) -> Iterator[Batch]:
+    """Batches of `order_N`, which is sorted by length, in the order of `visits_K`."""
     ends_K = np.cumsum(sizes_K)
-    starts, ends, lengths = (ends_K - sizes_K).tolist(), ends_K.tolist(), groups.lengths_G[group_K].tolist()
+    starts, ends = (ends_K - sizes_K).tolist(), ends_K.tolist()
+    lengths = np.repeat(split.by_length.lengths_G, _batches_per_length(split, batch_size)).tolist()
     return (_gather(split, order_N[starts[k] : ends[k]].copy(), lengths[k]) for k in visits_K.tolist())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -138,6 +139,8 @@ class QuantizedPosterior(Posterior):
     codes_BG: Tensor
     log_prior_BG: Tensor
     config: VectorQuantized
+
+    certain: ClassVar[bool] = True
 
     @property
     def mean_BGD(self) -> Tensor:

@@ -26,7 +26,7 @@ from trainables.splits import Split
 EVALUATION_BATCH = 64
 EVALUATION_SEED = 20_190_501
 PUBLISHED_BATCH = 32
-LOGITS_PER_CHUNK = 16_000_000
+LOGITS_PER_CHUNK = 4_000_000
 ACTIVE_UNIT_VARIANCE = 0.01
 PAIRS_PER_CHUNK = 4_000_000
 
@@ -41,8 +41,8 @@ class SplitMetrics:
         nll_plus_kl: the negative ELBO, and `nll_plus_kl_se` the standard error of its mean.
         perplexity: exp of nll_plus_kl per word, `</s>` counted.
         mutual_information: I_q(x; z) over the whole split, at most `mutual_information_cap` = ln N.
-        mutual_information_batch: the same within batches of at most 32 sentences, at most ln 32, as He et al.
-            2019 publish it.
+        mutual_information_batch: as He et al. 2019 publish it: within batches of at most 32 sentences of
+            equal length, at most ln 32 but for noise.
         active_units: latent units whose posterior mean varies by at least 0.01 over the split.
         codebook_perplexity: of a discrete latent variable: exp of the entropy of a code over the split, mean
             over the codes of a sentence; at most the size of the codebook.
@@ -104,8 +104,7 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
     nll_N, kl_N = (np.empty(len(split), dtype=np.float64) for _ in range(2))
     posteriors: list[Posterior] = []
-    values: list[Tensor] = []
-    within = 0.0
+    draws: list[Draw] = []
     for batch in evaluation_batches(split, EVALUATION_BATCH):
         batch = batch.to(device)
         posterior = model.posterior(batch)
@@ -113,10 +112,10 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
         nll_N[batch.indices_B] = model.reconstruction_nll(batch, draw.z_BZ).cpu()
         kl_N[batch.indices_B] = posterior.kl().sum(1).cpu()
         posteriors.append(posterior)
-        values.append(draw.value)
-        within += batch_mutual_information(posterior, draw) * len(batch.indices_B)
+        draws.append(draw)
     everything = type(posteriors[0]).concatenate(posteriors)
-    information = mutual_information(everything, torch.cat(values))
+    drawn = Draw(torch.cat([draw.value for draw in draws]), torch.cat([draw.z_BZ for draw in draws]))
+    information = mutual_information(everything, drawn.value)
     losses_N = nll_N + kl_N
     return SplitMetrics(
         nll=float(nll_N.mean()),
@@ -128,7 +127,7 @@ def evaluate(model: TextVAE, split: Split, device: torch.device) -> tuple[SplitM
         mutual_information_se=standard_error(information),
         mutual_information_sentences=len(split),
         mutual_information_cap=math.log(len(split)),
-        mutual_information_batch=within / len(split),
+        mutual_information_batch=published_mutual_information(everything, drawn, split.by_length.counts_G),
         active_units=active_units(everything.mean_BGD),
         codebook_perplexity=codebook_perplexity(everything.mean_BGD),
     ), losses_N.astype(np.float32)
@@ -166,14 +165,30 @@ def batch_mutual_information(posterior: Posterior, draw: Draw) -> float:
     return total / len(draw.value)
 
 
+def published_mutual_information(posterior: Posterior, draw: Draw, counts_G: NDArray[np.int64]) -> float:
+    """The same over a split sorted by length, with so many sentences of each: no batch mixes lengths."""
+    total, first = 0.0, 0
+    for count in counts_G.tolist():
+        rows = slice(first, first + count)
+        own = Draw(draw.value[rows], draw.z_BZ[rows])
+        total += count * batch_mutual_information(posterior.rows(rows), own)
+        first += count
+    return total / first
+
+
 def active_units(mean_NGD: Tensor) -> int:
-    """Number of latent units j with Var_x(μ_j) ≥ 0.01 (Burda et al. 2016).
+    """Number of active latent units."""
+    return int(active(mean_NGD).sum())
+
+
+def active(mean_NGD: Tensor) -> Tensor:
+    """Whether Var_x(μ_j) ≥ 0.01, for each latent unit j, as a mask G (Burda et al. 2016).
 
     For a code, whose mean is a vector of probabilities, the variances of its entries are added up.
     """
     if len(mean_NGD) < 2:
-        return 0
-    return int((mean_NGD.var(dim=0).sum(1) >= ACTIVE_UNIT_VARIANCE).sum())
+        return torch.zeros_like(mean_NGD[0, :, 0], dtype=torch.bool)
+    return mean_NGD.var(dim=0).sum(1) >= ACTIVE_UNIT_VARIANCE
 
 
 def codebook_perplexity(mean_NGD: Tensor) -> float | None:
@@ -186,14 +201,15 @@ def codebook_perplexity(mean_NGD: Tensor) -> float | None:
 
 @torch.no_grad()
 def importance_weighted_nll(
-    model: TextVAE, split: Split, device: torch.device, *, samples: int, sentences: int
+    model: TextVAE, split: Split, device: torch.device, *, samples: int, sentences: int | None
 ) -> ImportanceWeighted:
     """−log (1/S) Σ_s p(x, z_s) / q(z_s|x) with z_s ~ q(z|x) (Burda et al. 2016).
 
-    On a fixed random sample of `sentences` of the split (all if it has fewer), the same for every model.
+    On a fixed random sample of `sentences` of the split (all if it has fewer, and for None), the same for
+    every model.
     Samples of z are taken in chunks, so that no more than `LOGITS_PER_CHUNK` logits are held at a time; the
-    mean is over all of them, whatever their number. A latent variable of certain value (`vq`) has nothing
-    to sample: its IW-NLL is its NLL + KL.
+    mean is over all of them, whatever their number. Where the latent variable has a certain value (`vq`,
+    and z = 0) the samples are all the same: one stands for them, and IW-NLL is NLL + KL.
     """
     model.eval()
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
@@ -205,15 +221,16 @@ def importance_weighted_nll(
         rows, positions = batch.tokens_BT.shape
         at_once = max(1, LOGITS_PER_CHUNK // (rows * positions * model.vocabulary_size))
         posterior = model.posterior(batch)
+        drawn = 1 if posterior.certain else samples
         log_weights: list[Tensor] = []
-        for done in range(0, samples, at_once):
-            times = min(at_once, samples - done)
+        for done in range(0, drawn, at_once):
+            times = min(at_once, drawn - done)
             many = posterior.repeat(times)
             draw = many.sample(generator)
             log_joint = -model.reconstruction_nll(batch.repeat(times), draw.z_BZ)
             log_weights.append((log_joint + many.log_weight(draw.value)).view(times, rows))
         log_weights_SB = torch.cat(log_weights).double()
-        iw_nll_N[batch.indices_B] = (math.log(samples) - log_weights_SB.logsumexp(0)).cpu()
+        iw_nll_N[batch.indices_B] = (math.log(drawn) - log_weights_SB.logsumexp(0)).cpu()
     return ImportanceWeighted(iw_nll_N, indices_N, samples)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,10 +14,12 @@ from trainables.parts import Part, require
 
 @dataclass(frozen=True)
 class DecayState:
-    """What learning-rate control remembers between epochs."""
+    """What learning-rate control remembers between epochs; `reference` is the loss that an epoch must not
+    exceed."""
 
     worse_epochs: int = 0
     decays: int = 0
+    reference: float = math.inf
 
 
 class Optimizer(Part, ABC):
@@ -28,8 +31,9 @@ class Optimizer(Part, ABC):
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimiser; `parameters` may be none at all, as a language model's encoder has."""
 
-    def after_epoch(self, state: DecayState, epoch: int, improved: bool) -> DecayState:
-        """The control's state after an epoch; one more decay asks for a rollback and a lower rate."""
+    def after_epoch(self, state: DecayState, epoch: int, loss: float) -> DecayState:
+        """The control's state after an epoch, counted from 1, with its validation NLL + KL; one more decay
+        asks for a rollback and a lower rate."""
         return state
 
     def scale(self, state: DecayState) -> float:
@@ -58,8 +62,10 @@ class Adam(Optimizer, name="adam"):
 class SGD(Optimizer, name="sgd"):
     """Plain SGD with decay on a plateau and rollback to the best checkpoint (He et al. 2019).
 
-    The rate is multiplied by `decay_factor` after `decay_patience` epochs in a row without a better
-    validation NLL + KL, at epoch `decay_from` at the earliest; after `max_decays` decays training ends.
+    An epoch is worse if its validation NLL + KL exceeds that of the last one that was not worse. After
+    `decay_patience` worse epochs in a row, though never in the first `decay_from` epochs, the rate is
+    multiplied by `decay_factor`, and the loss of that epoch is what the next are compared with. After
+    `max_decays` decays training ends.
     """
 
     learning_rate: float = 1.0
@@ -78,11 +84,13 @@ class SGD(Optimizer, name="sgd"):
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
 
-    def after_epoch(self, state: DecayState, epoch: int, improved: bool) -> DecayState:
-        worse = 0 if improved else state.worse_epochs + 1
-        if worse >= self.decay_patience and epoch >= self.decay_from:
-            return DecayState(worse_epochs=0, decays=state.decays + 1)
-        return DecayState(worse_epochs=worse, decays=state.decays)
+    def after_epoch(self, state: DecayState, epoch: int, loss: float) -> DecayState:
+        if not loss > state.reference:
+            return DecayState(decays=state.decays, reference=loss)
+        worse = state.worse_epochs + 1
+        if worse >= self.decay_patience and epoch > self.decay_from:
+            return DecayState(decays=state.decays + 1, reference=loss)
+        return replace(state, worse_epochs=worse)
 
     def scale(self, state: DecayState) -> float:
         return self.decay_factor**state.decays

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ class Draw:
 
 class Posterior(ABC):
     """q(z|x) of B sentences, with the prior that it is measured against: a frozen dataclass of tensors."""
+
+    certain: ClassVar[bool] = False
+    """Whether every draw is the same."""
 
     @property
     @abstractmethod
@@ -147,6 +150,8 @@ class GaussianPosterior(Posterior):
 
 class ZeroPosterior(GaussianPosterior):
     """The prior itself as posterior, with z pinned to 0: KL, mutual information and active units are 0."""
+
+    certain: ClassVar[bool] = True
 
     def sample(self, generator: torch.Generator | None = None) -> Draw:
         return self.mode()

@@ -20,18 +20,25 @@ class Progress:
     """Where training stands: `step` optimiser steps of the decoder are done out of `total_steps`.
 
     `nll_share` is the least that the running mean of the training NLL per word has come to, as a share of
-    what it was at the first step.
+    what it was at the first step. `full_batches` is N / batch size, what an epoch's steps would be if all
+    batches were full.
     """
 
     step: int
     steps_per_epoch: int
     epochs: int
     nll_share: float = 1.0
+    full_batches: float = 1.0
 
     @property
     def epoch(self) -> float:
         """Epochs done, with fractions."""
         return self.step / self.steps_per_epoch
+
+    @property
+    def published_epoch(self) -> float:
+        """As He et al. 2019 count: with the step that begins, and N / batch size steps an epoch."""
+        return (self.step + 1) / self.full_batches
 
     @property
     def total_steps(self) -> int:
@@ -90,12 +97,16 @@ class Annealed(Schedule, name="annealed"):
     epoch. Logistic: the curve from `kl_start` to 1 whose tangent at its midpoint is that very ramp, so
     rate and delay mean the same for both shapes; where the ramp begins the logistic curve has covered
     12 % of the way, where it ends 88 %.
+
+    With `published_steps` epochs are counted as in the code of He et al. 2019, who raise the weight before
+    each update and by the steps that an epoch of full batches would have.
     """
 
     anneal_shape: str = "linear"
     anneal_rate: float = 0.1
     anneal_delay: float = 0.0
     kl_start: float = 0.0
+    published_steps: bool = False
 
     shapes: ClassVar[dict[str, Callable[[float], float]]] = {
         "linear": lambda x: min(1.0, max(0.0, x)),
@@ -117,7 +128,8 @@ class Annealed(Schedule, name="annealed"):
         way = 1.0 - self.kl_start
         if way == 0.0:
             return 1.0
-        ramp = (progress.epoch - self.anneal_delay) * self.anneal_rate / way
+        epoch = progress.published_epoch if self.published_steps else progress.epoch
+        ramp = (epoch - self.anneal_delay) * self.anneal_rate / way
         return self.kl_start + way * self.shapes[self.anneal_shape](ramp)
 
 

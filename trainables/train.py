@@ -18,6 +18,7 @@ import torch
 
 from trainables.corpora import USUAL, load_corpus
 from trainables.parts import KnobError, parse_knob
+from trainables.presets import PRESETS, load_preset
 from trainables.records import EpochMetrics, FinalMetrics
 from trainables.training import DivergedError, Training
 from trainables.variant import Variant, load_variant, variant_names
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _check(options)
-        variant = _with_settings(load_variant(options.variant), options.set)
+        variant = _with_settings(load_variant(options.variant), options.set, options.preset)
         corpus = load_corpus(
             options.corpus,
             seed=options.seed,
@@ -139,8 +140,8 @@ def _print_final(training: Training, final: FinalMetrics) -> None:
     print("  cost: " + ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in cost.items()))
 
 
-def _with_settings(variant: Variant, settings: Sequence[str]) -> Variant:
-    """Sets `knob=value` texts; slots first, because they decide which knobs there are."""
+def _with_settings(variant: Variant, settings: Sequence[str], preset: str | None) -> Variant:
+    """Sets `knob=value` texts over a preset; slots first, because they decide which knobs there are."""
     texts: dict[str, str] = {}
     for setting in settings:
         knob, equals, text = setting.partition("=")
@@ -149,6 +150,8 @@ def _with_settings(variant: Variant, settings: Sequence[str]) -> Variant:
         texts[knob] = text
     slots = {knob: text for knob, text in texts.items() if knob in variant.slots()}
     variant = variant.with_knobs(slots)
+    if preset is not None:
+        variant = variant.with_knobs(load_preset(preset).knobs_for(variant, texts))
     values = {knob: parse_knob(variant, knob, text) for knob, text in texts.items() if knob not in slots}
     return variant.with_knobs(values)
 
@@ -162,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--variant", default="vanilla", help=f"one of {', '.join(variant_names())}")
     parser.add_argument("--corpus", default="embedded", help="folder with train, valid and test files, one "
                         "text file, or as published ptb:PATH, yahoo:PATH, yelp:PATH, snli:PATH")  # fmt: skip
+    parser.add_argument("--preset", help=f"published procedure: {', '.join(PRESETS)}; --set goes before it")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="set a knob")

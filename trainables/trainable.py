@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.examination import Examination, Request, examine
 from trainables.records import EpochMetrics
 from trainables.splits import Corpus
 from trainables.training import DivergedError, Training
@@ -79,9 +80,7 @@ class TextVAETrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
         """Continues from the checkpoint's folder."""
         assert isinstance(checkpoint, str)
-        # The file holds records of this package, not weights alone; generator states must stay on the CPU.
-        state = torch.load(Path(checkpoint, CHECKPOINT), map_location="cpu", weights_only=False)
-        self.training.restore(state)
+        self.training.restore(_load(checkpoint))
 
     def cleanup(self) -> None:
         """Frees the model, on a GPU too."""
@@ -123,3 +122,25 @@ class TextVAETrainable(tune.Trainable):
     def _failed(self, failure: str, error: Exception) -> dict[str, Any]:
         failed = {"failure": failure, "reason": str(error), "history": self._history(), "done": True}
         return {"epoch": self.training.epoch + 1, "metrics": {}} | failed
+
+
+def examine_checkpoint(
+    checkpoint: tune.Checkpoint | None, config: Mapping[str, Any], corpus: Corpus, request: Request
+) -> Examination:
+    """Examines the best weights of a trial, wherever its checkpoint lies.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint, or it is gone.
+    """
+    if checkpoint is None:
+        raise FileNotFoundError("it left no checkpoint")
+    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
+    with checkpoint.as_directory() as folder:
+        weights = _load(folder)["best_weights"]
+    return examine(variant, weights, corpus, request)
+
+
+def _load(folder: str) -> dict[str, Any]:
+    # The file holds records of this package, not weights alone; generator states must stay on the CPU.
+    state: dict[str, Any] = torch.load(Path(folder, CHECKPOINT), map_location="cpu", weights_only=False)
+    return state

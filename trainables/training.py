@@ -83,7 +83,13 @@ class Training:
         """Progress of the training proper, which begins after the pretraining."""
         before = self.variant.pretraining.pretraining_epochs
         step = max(0, self.cost.optimizer_steps - before * self.steps_per_epoch)
-        return Progress(step, self.steps_per_epoch, self.epochs - before, self.running_nll.share)
+        return Progress(
+            step,
+            self.steps_per_epoch,
+            self.epochs - before,
+            self.running_nll.share,
+            len(self.corpus.train) / self.variant.batch_size,
+        )
 
     def run_epoch(self) -> EpochMetrics:
         """Trains for one epoch and evaluates on the validation split.
@@ -163,7 +169,9 @@ class Training:
         self.cost.optimizer_steps += 1
 
     def random_batch(self) -> Batch:
-        return random_batch(self.corpus.train, self.variant.batch_size, self.inner_rng)
+        return random_batch(
+            self.corpus.train, self.variant.batch_size, self.inner_rng, fixed=self.variant.fixed_batches
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on; a snapshot, safe to keep."""
@@ -200,7 +208,10 @@ class Training:
         """One pass over the training split; mean NLL and KL in training mode."""
         self.model.train()
         nll, kl = (torch.zeros((), device=self.device) for _ in range(2))
-        for batch in training_batches(self.corpus.train, self.variant.batch_size, self.batch_rng):
+        variant = self.variant
+        for batch in training_batches(
+            self.corpus.train, variant.batch_size, self.batch_rng, fixed=variant.fixed_batches
+        ):
             loss = self.rule.update(self, batch)
             nll += loss.nll
             kl += loss.kl
@@ -220,12 +231,12 @@ class Training:
 
     def _keep_best(self, loss: float) -> None:
         """Keeps the best weights; on a learning-rate decay goes back to them."""
-        improved = loss < self.best_loss
-        if improved:
+        if loss < self.best_loss:
             self.best_epoch, self.best_loss = self.epoch, loss
             self.best_weights = copy.deepcopy(self.model.state_dict())
         decays = self.decay.decays
-        self.decay = self.variant.optimizer.after_epoch(self.decay, self.epoch, improved)
+        proper = self.epoch - self.variant.pretraining.pretraining_epochs
+        self.decay = self.variant.optimizer.after_epoch(self.decay, proper, loss)
         if self.decay.decays > decays:
             self.model.load_state_dict(self.best_weights)
             for optimizer in (self.inference_optimizer, self.generator_optimizer):

@@ -90,8 +90,11 @@ class Aggressive(Updates, name="aggressive"):
     update's batch, then on random ones, until the mean loss per word over a window of `inner_window`
     steps exceeds that of the window before, at most `inner_limit` steps; then the generator steps alone.
     The phase ends for good after `aggressive_epochs` epochs, or earlier when the validation mutual
-    information has fallen below its best by more than `mi_margin` of its standard errors. A margin of 0
-    is the published rule, which the first noisy drop triggers.
+    information has fallen below its best by more than `mi_margin` of its standard errors.
+
+    The published rule is a margin of 0 with `published_mi`: the mutual information within batches, which
+    must not fall below 0 nor below its last value. The first noisy drop triggers it. The published code
+    takes at most 99 inner steps.
     """
 
     aggressive_epochs: int = 2
@@ -125,6 +128,8 @@ class _AggressiveRule(_JointRule):
     def __init__(self, config: Aggressive) -> None:
         super().__init__(aggressive=config.aggressive_epochs > 0)
         self.config = config
+        if config.published_mi:
+            self.state.best_mutual_information = 0.0
 
     def update(self, learner: Learner, batch: Batch) -> BatchLoss:
         if not self.state.aggressive:

@@ -40,6 +40,7 @@ class Variant(Part):
     word_keep_rate: float = 1.0
     batch_size: int = 16
     batch_weighting: str = "sentences"
+    fixed_batches: bool = False
     clip_norm: float = 5.0
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import sweep_process
+
 if TYPE_CHECKING:
     from tests.orchestrator.tracking_fixtures import Open, Reader
 
@@ -58,3 +60,15 @@ def reader(folder: Path) -> "Reader":
     from tests.orchestrator.tracking_fixtures import Reader
 
     return Reader(sqlite_uri(folder))
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[sweep_process.Sweep, list[str]]:
+    """A finished sweep of SMALL and what it printed; the third variant's trials diverge."""
+    folder = tmp_path_factory.mktemp("small")
+    sweep_process.write_corpus(folder / "text.txt")
+    (folder / "spec.yaml").write_text(sweep_process.SMALL)
+    sweep = sweep_process.Sweep(folder)
+    done = sweep.run("spec.yaml", "--name", "s")
+    assert (done.returncode, done.stderr) == (0, "")
+    return sweep, done.stdout.splitlines()

@@ -18,6 +18,8 @@ FINAL = {
     "test/nll_plus_kl": 12.0,
     "test/iw_nll": 11.5,
     "test/iw_nll_se": 0.1,
+    "test/iw_samples": 100,
+    "test/iw_sentences": 200,
     "test/mutual_information": 1.5,
     "test/active_units": 3,
 }
@@ -47,6 +49,8 @@ def test_a_finished_training() -> None:
         "nll_plus_kl": 12.0,
         "iw_nll": 11.5,
         "iw_nll_se": 0.1,
+        "iw_samples": 100,
+        "iw_sentences": 200,
         "mutual_information": 1.5,
         "active_units": 3,
         "valid_nll_plus_kl": 12.75,

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -16,57 +15,24 @@ import pytest
 from orchestrator.spec import SweepSpec
 from tests.sweep_process import (
     FINISHED_LINE,
+    RESUME,
     Sweep,
     control_c,
     kill_one_trial,
     processes_below,
     read_until,
+    reader,
     trial_is_done,
     wait_gone,
+    write_corpus,
 )
 
-if TYPE_CHECKING:
-    from tests.orchestrator.tracking_fixtures import Reader
-
-SMALL = """
-corpus: text.txt
-variants:
-  vanilla:
-  cyclical:
-  annealed:
-    knobs: {schedule: constant, beta: 1.0e+300}
-trials: 2
-epochs: 2
-baseline_seeds: 2
-replicates: 2
-max_concurrent: 2
-knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
-"""
 RUN = {"language_model": 2, "vanilla": 2, "cyclical": 4, "annealed": 2}
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
     *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
 )  # ten trials of some seconds
-RESUME = re.compile(r"interrupted; go on with: \S*python\S* -m orchestrator\.sweep --resume s\n")
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
-
-
-def write_corpus(path: Path) -> None:
-    """60 sentences of 3 to 6 words."""
-    nouns, verbs = ("dog", "cat", "man", "bird", "boat"), ("sees", "finds", "likes")
-    sentences = [
-        f"{'the ' * (number % 2)}{nouns[number % 5]} {verbs[number % 3]} {'a small ' * (number % 4 == 0)}"
-        f"{nouns[(number * 7) % 5]}"
-        for number in range(60)
-    ]
-    path.write_text("\n".join(sentences) + "\n")
-
-
-def reader(sweep: Sweep, name: str = "s") -> Reader:
-    from orchestrator.tracking import sqlite_uri
-    from tests.orchestrator.tracking_fixtures import Reader
-
-    return Reader(sqlite_uri(sweep.folder), name)
 
 
 def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
@@ -87,18 +53,6 @@ def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: in
         assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, epochs + 1))
     assert mlflow.parent().info.status == "FINISHED"
     return trials
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, list[str]]:
-    """A finished sweep and what it printed; the third variant's trials diverge."""
-    folder = tmp_path_factory.mktemp("small")
-    write_corpus(folder / "text.txt")
-    (folder / "spec.yaml").write_text(SMALL)
-    sweep = Sweep(folder)
-    done = sweep.run("spec.yaml", "--name", "s")
-    assert (done.returncode, done.stderr) == (0, "")
-    return sweep, done.stdout.splitlines()
 
 
 def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
@@ -240,6 +194,7 @@ def test_control_c_and_resume(tmp_path: Path) -> None:
     again = sweep.run("--resume", "s")  # nothing is left to do: the report once more
     assert (again.returncode, again.stderr) == (0, "")
     assert not any(FINISHED_LINE.match(line) for line in again.stdout.splitlines())
+    assert "examined [" not in again.stdout
     assert_complete(sweep, LONGER_PLANNED, 8)
 
 

@@ -16,9 +16,9 @@ from trainables.sources import Embedded, PlainText
 
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
-    "corpus, name, vocabulary_size, max_sentences, variants, trials, epochs, seed, baseline_seeds,"
-    " replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences, tracking_uri, storage,"
-    " checkpoints"
+    "corpus, name, vocabulary_size, max_sentences, preset, variants, trials, epochs, seed,"
+    " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
+    " final_iw_samples, final_iw_sentences, tracking_uri, storage, checkpoints"
 )
 
 
@@ -305,6 +305,7 @@ def test_yaml_of_a_spec_is_complete_and_short(folder: Path) -> None:
 name: a
 vocabulary_size: 10000
 max_sentences: null
+preset: null
 variants:
   cyclical:
     knobs:
@@ -323,6 +324,8 @@ resources:
 max_concurrent: null
 iw_samples: 100
 iw_sentences: 200
+final_iw_samples: 500
+final_iw_sentences: 200
 tracking_uri: sqlite:///{folder}/mlflow.db
 storage: {folder}/sweeps
 checkpoints: null

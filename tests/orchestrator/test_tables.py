@@ -32,7 +32,8 @@ def sweep(offset: float = 0.0, *, with_baseline: bool = True, replicated: bool =
         [
             {"trial_id": f"{name}{seed}", "variant": variant, "kind": kind, "decoder": "lstm", "seed": seed,
              "knobs": knobs, "nll": total - kl + offset, "kl": kl, "nll_plus_kl": total + offset,
-             "mutual_information": 0.9 * kl, "active_units": round(2 * kl)}
+             "iw_nll": total + offset - 0.25, "iw_nll_se": 0.1 + 0.01 * seed, "iw_samples": 500.0,
+             "iw_sentences": 1200.0, "mutual_information": 0.9 * kl, "active_units": round(2 * kl)}
             for name, variant, kind, seed, knobs, total, kl in rows
         ]
     )  # fmt: skip
@@ -84,17 +85,22 @@ def test_markdown() -> None:
     lines = frontier_markdown(sweep(), entropy_floor=10.57).splitlines()
     assert (
         lines[0]
-        == "| variant | knobs | NLL | KL | NLL + KL | MI | active units | vs baseline | above floor | runs |"
+        == "| variant | knobs | NLL | KL | NLL + KL | IW-NLL | MI | active units | vs baseline | above floor "
+        "| runs |"
     )
-    assert lines[1] == "| --- | --- |" + " ---: |" * 8
+    assert lines[1] == "| --- | --- |" + " ---: |" * 9
     assert (
-        lines[2] == f"| • annealed | {KNOBS} | 8.80 | 3.00 | 11.80 | 2.70 | 6 | ✓ −1.90 ± 0.08 | 1.23 | 3 |"
+        lines[2]
+        == f"| • annealed | {KNOBS} | 8.80 | 3.00 | 11.80 | 11.55 | 2.70 | 6 | ✓ −1.90 ± 0.08 | 1.23 | 3 |"
     )
-    assert lines[3] == "| • language_model |  | 13.70 | 0.00 | 13.70 | 0.00 | 0 | baseline | 3.13 | 3 |"
-    assert lines[4] == "| vanilla |  | 13.71 | 0.00 | 13.71 | 0.00 | 0 | +0.01 ± 0.08 | 3.14 | 3 |"
+    assert (
+        lines[3] == "| • language_model |  | 13.70 | 0.00 | 13.70 | 13.45 | 0.00 | 0 | baseline | 3.13 | 3 |"
+    )
+    assert lines[4] == "| vanilla |  | 13.71 | 0.00 | 13.71 | 13.46 | 0.00 | 0 | +0.01 ± 0.08 | 3.14 | 3 |"
     assert lines[5:] == ["", lines[-1]]
     assert lines[-1].startswith(
-        "nats per sentence, ± 1 standard error; • on the frontier; ✓ beats the baseline"
+        "nats per sentence, ± 1 standard error; IW-NLL: 500 samples of z, 1,200 test sentences, ± 0.11 at"
+        " most; • on the frontier; ✓ beats the baseline"
     )
     assert r"a\|b" in frontier_markdown(sweep().assign(knobs="a|b"), entropy_floor=None)
 
@@ -151,9 +157,19 @@ def test_verdicts() -> None:
     assert "noise between seeds unknown" in verdicts(sweep().assign(seed_noise_known=False))[0]
 
 
+def test_the_effort_of_the_iw_nll_is_stated_as_far_as_it_is_known() -> None:
+    some = sweep().assign(iw_samples=[500.0, 100.0, 500.0, 500.0])
+    caption = frontier_markdown(some, entropy_floor=0.0).splitlines()[-1]
+    assert "; IW-NLL: 100 to 500 samples of z, 1,200 test sentences" in caption
+    unknown = dict.fromkeys(("iw_nll", "iw_nll_se", "iw_samples", "iw_sentences"), math.nan)
+    text = frontier_markdown(sweep().assign(**unknown), entropy_floor=0.0)
+    assert "IW-NLL:" not in text
+    assert "| 11.80 | – | 2.70 |" in text
+
+
 def test_without_baseline_the_difference_is_a_dash() -> None:
     frame = sweep(with_baseline=False)
-    assert "| 11.80 | 2.70 | 6 | – | 3 |" in frontier_markdown(frame, entropy_floor=None)
+    assert "| 11.80 | 11.55 | 2.70 | 6 | – | 3 |" in frontier_markdown(frame, entropy_floor=None)
     assert all(
         "cannot be compared: there is no baseline with its decoder, lstm" in line for line in verdicts(frame)
     )

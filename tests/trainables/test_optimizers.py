@@ -5,11 +5,11 @@ from trainables.optimizers import SGD, Adam, DecayState
 from trainables.parts import KnobError
 
 
-def timeline(optimizer: SGD, improved: list[bool]) -> list[int]:
+def timeline(optimizer: SGD, losses: list[float]) -> list[int]:
     """Decays after each epoch, until training ends."""
     state, decays = DecayState(), []
-    for epoch, better in enumerate(improved, 1):
-        state = optimizer.after_epoch(state, epoch, better)
+    for epoch, loss in enumerate(losses, 1):
+        state = optimizer.after_epoch(state, epoch, loss)
         decays.append(state.decays)
         if optimizer.exhausted(state):
             break
@@ -17,19 +17,23 @@ def timeline(optimizer: SGD, improved: list[bool]) -> list[int]:
 
 
 def test_decay_timeline_of_he_by_hand() -> None:
-    # Better until epoch 3, then never again: a decay at 15 and every second epoch, the fifth ends it.
-    decays = timeline(SGD(), [True] * 3 + [False] * 40)
-    assert decays == [0] * 14 + [1, 1, 2, 2, 3, 3, 4, 4, 5]
+    # Better until epoch 3, then ever worse: a decay at 16 and every second epoch, the fifth ends it.
+    decays = timeline(SGD(), [3.0, 2.0, 1.0, *(float(epoch) for epoch in range(4, 50))])
+    assert decays == [0] * 15 + [1, 1, 2, 2, 3, 3, 4, 4, 5]
 
 
-def test_a_better_epoch_starts_the_count_anew() -> None:
-    optimizer = SGD(decay_patience=3, decay_from=0, max_decays=2)
-    improved = [False, False, True, False, False, False, False, True, False, False, False, False]
-    assert timeline(optimizer, improved) == [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2]
+def test_after_a_decay_epochs_are_compared_with_its_loss_not_with_the_best() -> None:
+    # The decay at epoch 3 has loss 6: 5 and 4 are better, 4.5 and 4.4 worse than 4, though all are above 1.
+    assert timeline(SGD(decay_from=0), [1.0, 5.0, 6.0, 5.0, 4.0, 4.5, 4.4]) == [0, 0, 1, 1, 1, 1, 2]
+
+
+def test_an_epoch_that_is_not_worse_starts_the_count_anew() -> None:
+    optimizer = SGD(decay_patience=3, decay_from=0)
+    assert timeline(optimizer, [3.0, 4.0, 4.0, 3.0, 4.0, 4.0, 4.0]) == [0, 0, 0, 0, 0, 0, 1]
 
 
 def test_better_epochs_do_not_decay() -> None:
-    assert timeline(SGD(decay_patience=1, decay_from=0), [True] * 30) == [0] * 30
+    assert timeline(SGD(decay_patience=1, decay_from=0), [30.0 - n for n in range(30)]) == [0] * 30
 
 
 def test_the_rate_halves_with_each_decay() -> None:
@@ -40,7 +44,7 @@ def test_the_rate_halves_with_each_decay() -> None:
 def test_adam_keeps_its_rate_for_ever() -> None:
     state = DecayState()
     for epoch in range(1, 60):
-        state = Adam().after_epoch(state, epoch, False)
+        state = Adam().after_epoch(state, epoch, float(epoch))
     assert (Adam().scale(state), Adam().exhausted(state)) == (1.0, False)
 
 

@@ -99,7 +99,7 @@ def test_the_schedule_moves_with_every_generator_step(small: MakeVariant, varied
     assert steps == len(list(training_batches(varied.train, 8, np.random.default_rng(0))))
     for epoch in (1, 2):
         metrics = training.run_epoch()
-        assert training.progress == Progress(epoch * steps, steps, 3)
+        assert training.progress == Progress(epoch * steps, steps, 3, full_batches=45 / 8)
         assert metrics.kl_weight == pytest.approx(min(1, 0.2 + 0.5 * (epoch - 1 / steps)))
         assert metrics.cost.optimizer_steps == epoch * steps
 
@@ -195,7 +195,7 @@ def test_a_decay_lowers_the_rate_and_goes_back_to_the_best_weights(
         "vanilla",
         optimizer="sgd",
         learning_rate=0.8,
-        decay_from=4,
+        decay_from=3,
         decay_patience=2,
         max_decays=2,
         decay_factor=0.25,
@@ -203,7 +203,7 @@ def test_a_decay_lowers_the_rate_and_goes_back_to_the_best_weights(
     training = Training(variant, varied, epochs=50, seed=5)
     metrics, _ = evaluate(training.model, varied.valid, CPU)
     # Better at epochs 1, 2 and 6; epochs 3, 4 and then 7, 8 are the two in a row.
-    losses = [9.0, 8.0, 8.5, 8.4, 8.3, 7.0, 7.0, 7.5]
+    losses = [9.0, 8.0, 8.5, 8.4, 8.3, 7.0, 7.1, 7.5]
     monkeypatch.setattr(training_module, "evaluate", scripted(losses, metrics))
     rates, after, trained = [], [], []
     # The rule is told of the epoch before learning-rate control is.
