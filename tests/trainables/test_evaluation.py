@@ -277,6 +277,6 @@ def test_the_size_of_evaluation_batches_changes_no_value(
     metrics, again_N = evaluate(model, varied.valid, CPU)
     assert again_N == pytest.approx(losses_N, rel=1e-5)
     own, others = metrics.named(), whole.named()
-    for named in (own, others):  # of the batches by definition
+    for named in (own, others):  # of the draws, whose densities know no small variance
         named.pop("mutual_information_batch")
     assert own == pytest.approx(others, rel=1e-5)
