@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.overrides import BASELINE, VariantPlan, choices_of
+from orchestrator.overrides import VariantPlan, choices_of
 from orchestrator.ranges import knob_value
 from trainables.variant import Variant, load_variant
+from trainables.variants import BASELINE
 
 _SLOTS = ("decoder", "condition")
 

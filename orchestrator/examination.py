@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import ray
 from ray import tune
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayTaskError
 from rich.console import Console
 
 from orchestrator.examination_view import ExaminationView
@@ -63,7 +63,7 @@ class Examiner:
                 try:
                     examined = Examined.of(subject.trial_id, ray.get(task))
                     keep(self.spec.folder, examined)
-                except (RayError, ValueError, OSError) as error:
+                except Exception as error:  # an examination never costs the report
                     view.failed(subject.plan, _reason(error))
                 else:
                     view.done(subject.plan, examined)

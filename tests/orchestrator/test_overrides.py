@@ -13,10 +13,11 @@ from optuna.distributions import (
 )
 
 from orchestrator.baselines import baseline_knobs
-from orchestrator.overrides import BASELINE, Changes, VariantPlan, parse_value, plan_variants
+from orchestrator.overrides import Changes, VariantPlan, parse_value, plan_variants
 from orchestrator.spec_errors import Problem, ProblemsError
 from search_spaces.space import Extent, load_space
 from trainables.variant import load_variant, variant_names
+from trainables.variants import BASELINE
 
 ALL = [name for name in variant_names() if name != BASELINE]
 

@@ -12,15 +12,17 @@ import torch
 from ray import tune
 
 from tests.trainables.conftest import MakeVariant
-from trainables.codes import QuantizedPosterior
-from trainables.evaluation import active, active_units, evaluate, importance_weighted_nll
+from trainables.evaluation import evaluate
 from trainables.examination import Examination, Request, examine
+from trainables.importance_weighting import importance_weighted_nll
+from trainables.information import active, active_units
 from trainables.model import TextVAE
 from trainables.posteriors import ZeroPosterior
 from trainables.splits import Corpus
 from trainables.texts import write_texts
 from trainables.trainable import CHECKPOINT, examine_checkpoint
 from trainables.variant import Variant, load_variant
+from trainables.vq import QuantizedPosterior
 
 CPU = torch.device("cpu")
 QUICK = Request(iw_samples=3, iw_sentences=10, texts=False)

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.trainables.models import CPU
-from trainables.evaluation import evaluate, importance_weighted_nll, standard_error
+from trainables.evaluation import evaluate, standard_error
 from trainables.grammar import ENTROPY, embedded_corpus
+from trainables.importance_weighting import importance_weighted_nll
 from trainables.splits import Split
 from trainables.training import Training
 from trainables.variant import load_variant, variant_names
