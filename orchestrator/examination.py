@@ -93,14 +93,20 @@ class Examiner:
         examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(examine_checkpoint)
         corpus, waiting = ray.put(self.corpus), deque(subjects)
         running: dict[ray.ObjectRef[Examination], _Subject] = {}
-        while waiting or running:
+
+        def fill() -> None:
             while waiting and len(running) < self.concurrency:
                 subject = waiting.popleft()
                 config = subject.plan.config()
                 task = examine.remote(subject.checkpoint, config, corpus, subject.request)
                 running[task] = subject
+
+        fill()
+        while running:
             (ready,), _ = ray.wait(list(running))
-            yield running.pop(ready), ready
+            subject = running.pop(ready)
+            fill()  # before the caller takes its time over this one
+            yield subject, ready
 
 
 def _reason(error: Exception) -> str:
