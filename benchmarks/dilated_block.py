@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.decoders import KERNEL, DilatedDecoder, _Block
+from trainables.convolutions import KERNEL, CausalBlock
+from trainables.decoders import DilatedDecoder
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "dilated_block.md"
 ROUNDS, REPEATS = 15, 5
@@ -29,7 +30,7 @@ CASES = [("S", 64, 16, 25), ("VL", 64, 16, 25), ("S", 512, 32, 12), ("VL", 512, 
 class ConvBlock(nn.Module):
     """The block's textbook form, channels first."""
 
-    def __init__(self, block: _Block) -> None:
+    def __init__(self, block: CausalBlock) -> None:
         super().__init__()
         self.dilation = block.dilation
         inside, channels = block.narrow.weight.shape
@@ -51,7 +52,7 @@ class ConvBlock(nn.Module):
 def compare(name: str, channels: int, sentences: int, positions: int) -> tuple[float, float, float]:
     """Median milliseconds of ours and of Conv1d, and the median of their ratio round by round."""
     torch.manual_seed(0)
-    ours = nn.Sequential(*(_Block(channels, d) for d in DilatedDecoder(dilation=name).dilations))
+    ours = nn.Sequential(*(CausalBlock(channels, d) for d in DilatedDecoder(dilation=name).dilations))
     theirs = nn.Sequential(*(ConvBlock(block) for block in ours))  # type: ignore[arg-type]
     x_BTH = torch.randn(sentences, positions, channels, requires_grad=True)
     x_BHT = x_BTH.detach().transpose(1, 2).contiguous().requires_grad_()

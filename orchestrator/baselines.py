@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.overrides import BASELINE, VariantPlan, choices_of
+from orchestrator.overrides import VariantPlan, choices_of
 from orchestrator.ranges import knob_value
 from trainables.variant import Variant, load_variant
+from trainables.variants import BASELINE
 
 _SLOTS = ("decoder", "condition")
 
@@ -44,10 +45,12 @@ def _picked(
 
 def _baseline(variant: Variant, shared: Mapping[str, Any]) -> dict[str, Any]:
     decoder, condition = variant.decoder, variant.condition
-    knobs = {"decoder": decoder.part_name}
+    knobs: dict[str, Any] = {"decoder": decoder.part_name}
     knobs |= {knob: value for knob, value in decoder.knobs().items() if isinstance(value, str)}
     if condition.label:
         knobs |= {"condition": condition.part_name} | condition.knobs()
+        if decoder.skip_connections:  # the label goes that way too
+            knobs["skip_connections"] = True
     model = load_variant(BASELINE).with_knobs(knobs)
     assert model.decoder_label == variant.decoder_label, "a label tells of a knob that is no text"
     for slot in model.slots().keys() & shared.keys() & model.shared_knobs():

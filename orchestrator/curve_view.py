@@ -12,8 +12,9 @@ from orchestrator.comparison import checked_runs, grouped
 from orchestrator.equal_compute import TOKENS
 from orchestrator.equal_compute_tables import against_baseline
 from orchestrator.figure_view import highest_shown
-from orchestrator.frontier import BASELINE, FIGURES, best_of_each_variant
+from orchestrator.frontier import FIGURES, best_of_each_variant
 from orchestrator.wording import number
+from trainables.variants import BASELINE
 
 PANELS = {
     "kl": "KL (nats per sentence)",

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.overrides import BASELINE, VariantPlan
+from orchestrator.overrides import VariantPlan
 from orchestrator.plan import SearchPlan
 from orchestrator.records import short
 from orchestrator.spec import SweepSpec
 from orchestrator.wording import plural
 from trainables.splits import Corpus
+from trainables.variants import BASELINE
 
 
 def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:

@@ -106,9 +106,10 @@ def _standing(history: pd.DataFrame | None, failure: str, budget: Budget) -> dic
     costs = history[budget.cost]
     paid = history[costs <= budget.amount]
     row: dict[str, object] = {
-        "epochs": len(paid), "whole_cost": float(costs.iloc[-1]), OVER_BUDGET: len(paid) == 0
+        "epochs": len(paid), "whole_cost": float(costs.iloc[-1]), OVER_BUDGET: not paid["eligible"].any()
     }  # fmt: skip
-    if paid.empty or (failure and len(paid) == len(history)):
+    paid = paid[paid["eligible"]]
+    if paid.empty or (failure and len(history[costs <= budget.amount]) == len(history)):
         return row
     best = paid.sort_values("nll_plus_kl", kind="stable").iloc[0]
     return row | {name: best[name] for name in FIGURES if name in best.index} | {"cost": best[budget.cost]}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import ray
 from ray import tune
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayTaskError
 from rich.console import Console
 
 from orchestrator.examination_view import ExaminationView
@@ -63,7 +63,7 @@ class Examiner:
                 try:
                     examined = Examined.of(subject.trial_id, ray.get(task))
                     keep(self.spec.folder, examined)
-                except (RayError, ValueError, OSError) as error:
+                except Exception as error:  # an examination never costs the report
                     view.failed(subject.plan, _reason(error))
                 else:
                     view.done(subject.plan, examined)
@@ -93,14 +93,20 @@ class Examiner:
         examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(examine_checkpoint)
         corpus, waiting = ray.put(self.corpus), deque(subjects)
         running: dict[ray.ObjectRef[Examination], _Subject] = {}
-        while waiting or running:
+
+        def fill() -> None:
             while waiting and len(running) < self.concurrency:
                 subject = waiting.popleft()
                 config = subject.plan.config()
                 task = examine.remote(subject.checkpoint, config, corpus, subject.request)
                 running[task] = subject
+
+        fill()
+        while running:
             (ready,), _ = ray.wait(list(running))
-            yield running.pop(ready), ready
+            subject = running.pop(ready)
+            fill()  # before the caller takes its time over this one
+            yield subject, ready
 
 
 def _reason(error: Exception) -> str:

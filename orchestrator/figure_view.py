@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from orchestrator.comparison import checked_runs
-from orchestrator.frontier import BASELINE, FIGURES, best_of_each_variant
+from orchestrator.frontier import FIGURES, best_of_each_variant
 from orchestrator.gain import SIGNIFICANT, FloatArray
 from orchestrator.wording import difference, plural
+from trainables.variants import BASELINE
 
 UPPER_TITLE = "reconstruction NLL (nats per sentence)"
 LOWER_TITLE = "NLL + KL, less the baseline's"

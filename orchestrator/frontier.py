@@ -14,8 +14,8 @@ import pandas as pd
 
 from orchestrator.comparison import OBJECTIVES, checked_runs, compared, non_dominated
 from orchestrator.gain import SIGNIFICANT, FloatArray, Losses
+from trainables.variants import BASELINE
 
-BASELINE = "language_model"
 FIGURES = (
     *OBJECTIVES, "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information", "active_units",
     "valid_nll_plus_kl", "seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens",

@@ -17,8 +17,7 @@ from orchestrator.spec_errors import KeyPath, Problem, ProblemsError
 from search_spaces.space import Extent, load_space
 from trainables.parts import KnobError, hint, parse_knob
 from trainables.variant import Variant, load_variant, variant_names
-
-BASELINE = "language_model"
+from trainables.variants import BASELINE
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.overrides import BASELINE, VariantPlan
+from orchestrator.overrides import VariantPlan
 from orchestrator.records import TrialPlan
 from orchestrator.spec import SweepSpec
 from trainables.variant import load_variant
+from trainables.variants import BASELINE
 
 
 @dataclass(frozen=True)

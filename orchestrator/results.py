@@ -104,5 +104,13 @@ def losses_by_trial(results: Iterable[TrialResult]) -> dict[str, NDArray[np.floa
 
 
 def histories_by_trial(results: Iterable[TrialResult]) -> dict[str, pd.DataFrame]:
-    """Each trial's epochs as a data frame, a row an epoch; trials without any are left out."""
-    return {result.trial_id: pd.DataFrame(result.history) for result in results if result.history}
+    """Each trial's epochs as a data frame, a row an epoch; trials without any are left out.
+
+    `eligible` says which epochs may be the best: those after the pretraining.
+    """
+    return {result.trial_id: _history(result) for result in results if result.history}
+
+
+def _history(result: TrialResult) -> pd.DataFrame:
+    history = pd.DataFrame(result.history)
+    return history.assign(eligible=history["epoch"] > result.plan.build().pretraining.pretraining_epochs)

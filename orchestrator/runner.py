@@ -26,6 +26,7 @@ from orchestrator.results import TrialResult
 from orchestrator.search import ReconcileCallback, SweepSearcher
 from orchestrator.spec import SPEC_FILE, SweepSpec
 from orchestrator.storage_guard import StorageGuard
+from orchestrator.text_pages import PAGE
 from orchestrator.tracking import MlflowTracker, ui_command
 from orchestrator.tracking_callback import TrackingCallback
 from orchestrator.wording import plural
@@ -251,7 +252,7 @@ def _finish(
 def _next_steps(console: Console, spec: SweepSpec, tracker: MlflowTracker, paths: list[Path]) -> None:
     console.print()
     for path in paths:
-        if path.suffix in (".png", ".html", ".csv"):
+        if path.suffix in (".png", ".html", ".csv") or path.name == PAGE:
             console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
     command = ui_command(spec.tracking_uri, program("mlflow"))
     if command:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from orchestrator.frontier import BASELINE, best_of_each_variant
+from orchestrator.frontier import best_of_each_variant
 from orchestrator.iw_gain import keys, trials_of_configurations
+from trainables.variants import BASELINE
 
 
 def speakers(configurations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, bool]:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from orchestrator.overrides import Changes, VariantPlan
 
 SPEC_FILE = "sweep.yaml"
-_BASELINE = "language_model"
 _DEFAULT = ("vanilla", "annealed", "dilated", "cyclical", "aggressive")
 _NEEDS_LABELS = "conditional"
 _ALL = "all"
@@ -299,7 +298,7 @@ class SweepSpec(BaseModel):
 def _all_variants() -> list[str]:
     """As `trainables.variant.variant_names`, without torch; those that any corpus will do for."""
     names = {module.name for module in pkgutil.iter_modules(variant_modules.__path__)}
-    names -= {_BASELINE, _NEEDS_LABELS}
+    names -= {variant_modules.BASELINE, _NEEDS_LABELS}
     return [*_DEFAULT, *sorted(names - set(_DEFAULT))]
 
 

@@ -21,7 +21,7 @@ _WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This 
 _EPILOG = """
 [bold]Examples[/bold]
 
-  All variants on the embedded corpus, on a CPU:
+  Five variants on the embedded corpus, on a CPU:
 
     python -m orchestrator.sweep
 
@@ -69,7 +69,7 @@ def main(
         int | None, _option("Most training sentences.", _WHAT, "all", metavar="N")
     ] = None,
     variants: Annotated[
-        str | None, _option("Names with commas between.", _WHAT, "all", metavar="A,B,…")
+        str | None, _option("Names with commas between, or all.", _WHAT, "the first five", metavar="A,B,…")
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.frontier import BASELINE
+from trainables.variants import BASELINE
 
 WINS, ON_FRONTIER, STALE = "✓", "•", "†"
 MEANINGS = {

@@ -21,7 +21,7 @@ One run of each variant's best configuration and of each configuration on the fr
 its best epoch. *Greedy* takes the most probable word at each step, *sample* draws each word from the model,
 *beam* looks for the most probable sentence. A collapsed latent says the same whatever z is.
 """
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_MARKUP = re.compile(r"([\\`*{}\[\]<>|#~]|(?<![^\W_])_|_(?![^\W_]))")  # "_" inside a word is none
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ RULES = (
     Rule(
         ("trainables",),
         "training runs with torch alone",
-        never=("mlflow", "optuna", "pandas", "yaml", "pydantic", "typer", "rich"),
+        never=("mlflow", "optuna", "pandas", "scipy", "sklearn", "yaml", "pydantic", "typer", "rich"),
     ),
     Rule(
         ("trainables",),

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainables.codes import Gumbel, VectorQuantized
+from trainables.codes import Discrete
 from trainables.conditions import Unconditional
 from trainables.encoders import NoEncoder
 from trainables.latents import NoLatent
 from trainables.updates import Aggressive
+from trainables.vq import VectorQuantized
 
 if TYPE_CHECKING:
     from trainables.variant import Variant
@@ -38,7 +39,7 @@ def _quantized(variant: Variant) -> bool:
 
 
 def _discrete(variant: Variant) -> bool:
-    return isinstance(variant.latent, Gumbel | VectorQuantized)
+    return isinstance(variant.latent, Discrete)
 
 
 def _aggressive(variant: Variant) -> bool:

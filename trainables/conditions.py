@@ -40,6 +40,9 @@ class ConditionModule(nn.Module):
         """−log p(label) of each sentence in nats: what it costs to be told it."""
         return 0.0
 
+    def reset_prior(self) -> None:
+        """Lets training begin with the prior N(0, I), however the other weights begin."""
+
     def generator_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of p(z|label) and p(x|z, label); all others belong to q."""
         return iter(())
@@ -125,8 +128,6 @@ class _GivenLabel(ConditionModule):
         self.observed = nn.Embedding(labels, label_size)
         self.told = nn.Embedding(labels, label_size)
         self.prior = nn.Embedding(labels, 2 * prior_width) if prior_width else None
-        if self.prior is not None:
-            nn.init.zeros_(self.prior.weight)
         total = math.log(sum(label_counts))
         self.register_buffer("nll_L", torch.tensor([total - math.log(count) for count in label_counts]))
 
@@ -145,6 +146,10 @@ class _GivenLabel(ConditionModule):
             return z_BZ
         mean_BZ, log_variance_BZ = self.prior(labels_B).chunk(2, dim=1)
         return mean_BZ + (0.5 * log_variance_BZ).exp() * z_BZ  # type: ignore[no-any-return]
+
+    def reset_prior(self) -> None:
+        if self.prior is not None:
+            nn.init.zeros_(self.prior.weight)
 
     def context(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         return torch.cat((z_BZ, self.told(labels_B)), dim=1)

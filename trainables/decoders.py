@@ -25,6 +25,8 @@ class Decoder(Part, ABC):
     """Configuration of a decoder; `build` makes the module
     (inputs_BT, z_BZ) → logits_BTV."""
 
+    skip_connections: bool
+
     @abstractmethod
     def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> nn.Module: ...
 

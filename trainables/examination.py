@@ -15,13 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.batches import evaluation_batches
-from trainables.evaluation import (
-    EVALUATION_BATCH,
-    EVALUATION_SEED,
-    ImportanceWeighted,
-    active,
-    importance_weighted_nll,
-)
+from trainables.evaluation import EVALUATION_BATCH, EVALUATION_SEED
+from trainables.importance_weighting import ImportanceWeighted, importance_weighted_nll
+from trainables.information import active
 from trainables.model import TextVAE
 from trainables.splits import Corpus, Split
 from trainables.texts import Texts, write_texts
@@ -75,8 +71,8 @@ def examine(variant: Variant, weights: Mapping[str, Tensor], corpus: Corpus, req
     )
     if not request.texts:
         return Examination(weighted)
-    texts = write_texts(model, corpus, device, told_labels=variant.condition.width > 0)
-    if not corpus.label_names:
+    texts = write_texts(model, corpus, device, told_labels=model.told)
+    if not corpus.label_names or model.told:  # a label that was told is not found out
         return Examination(weighted, texts)
     return Examination(weighted, texts, *_knowledge(model, corpus, device))
 

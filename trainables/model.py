@@ -54,6 +54,8 @@ class TextVAE(nn.Module):
         self.decoder = variant.decoder.build(vocabulary_size, sizes, self.z_width + condition.width)
         self.condition = condition.build(label_counts, self.z_width if latent.gaussian else 0)
         variant.initialization.apply(self)
+        self.condition.reset_prior()
+        self.told = condition.width > 0
         self.word_keep_rate = variant.word_keep_rate
 
     def inference_parameters(self) -> Iterator[nn.Parameter]:

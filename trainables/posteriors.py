@@ -41,6 +41,11 @@ class Posterior(ABC):
     def mean_BGD(self) -> Tensor:
         """The mean of the value; of a code the probabilities of its entries."""
 
+    @property
+    def shift_BGD(self) -> Tensor:
+        """The mean less the prior's."""
+        return self.mean_BGD
+
     @abstractmethod
     def sample(self, generator: torch.Generator | None = None) -> Draw:
         """A draw from q(z|x); gradients reach its parameters where the draw depends on them smoothly."""
@@ -85,7 +90,7 @@ class Posterior(ABC):
         """The posterior with all B sentences once more and again, as of a batch of times · B."""
         return self._with_tensors(lambda name: torch.cat([getattr(self, name)] * times))
 
-    def rows(self, chosen: slice) -> Self:
+    def rows(self, chosen: slice | Tensor) -> Self:
         """The posterior of some of the sentences."""
         return self._with_tensors(lambda name: getattr(self, name)[chosen])
 
@@ -113,6 +118,10 @@ class GaussianPosterior(Posterior):
     @property
     def mean_BGD(self) -> Tensor:
         return self.mean_BZ.unsqueeze(2)
+
+    @property
+    def shift_BGD(self) -> Tensor:
+        return (self.mean_BZ - self.prior_mean_BZ).unsqueeze(2)
 
     def sample(self, generator: torch.Generator | None = None) -> Draw:
         mean_BZ = self.mean_BZ

@@ -85,7 +85,7 @@ def load_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        UnknownPresetError: naming the hint and all known ones.
+        UnknownPresetError: naming the nearest, or all known ones.
     """
     if name not in PRESETS:
         raise UnknownPresetError(f"no preset {name!r}; {hint(name, PRESETS)}")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.evaluation import ImportanceWeighted, SplitMetrics
+from trainables.evaluation import SplitMetrics
+from trainables.importance_weighting import ImportanceWeighted
 
 RUNNING_DECAY = 0.99
 

@@ -21,6 +21,7 @@ from trainables.vocabulary import END, START
 SAMPLES = 10
 RECONSTRUCTIONS = 8
 PAIRS = 3
+LONGEST = 60  # words of a decoded text; decoding costs the square
 STEPS = 6
 """Points on the way between two sentences, both ends included."""
 TEXTS_SEED = 20_190_502
@@ -120,7 +121,7 @@ class _Writer:
         ]
 
     def _decoded(self, z_BZ: Tensor, label_B: Int64Array | None) -> list[Decoded]:
-        labels_B, longest = self._told(label_B), self.corpus.longest
+        labels_B, longest = self._told(label_B), min(self.corpus.longest, LONGEST)
         columns = (
             greedy(self.model, z_BZ, labels_B, limit=longest),
             ancestral(self.model, z_BZ, labels_B, limit=longest, generator=self.generator),

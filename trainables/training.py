@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from trainables.batches import Batch, count_batches, random_batch, training_batches
-from trainables.evaluation import evaluate, importance_weighted_nll
+from trainables.evaluation import evaluate
+from trainables.importance_weighting import importance_weighted_nll
 from trainables.model import TextVAE, TrainingTerms
 from trainables.optimizers import DecayState
 from trainables.records import Cost, EpochMetrics, FinalMetrics, RunningNLL

@@ -61,8 +61,9 @@ class Variant(Part):
 
     @property
     def decoder_label(self) -> str:
-        """What tells models without a latent variable apart: the decoder, and what it is told."""
-        return self.decoder.label + self.condition.label
+        """What tells models without a latent variable apart: the decoder, and what it is told and how."""
+        skip = "+skip" if self.condition.label and self.decoder.skip_connections else ""
+        return self.decoder.label + self.condition.label + skip
 
     def shared_knobs(self) -> set[str]:
         """Knobs that a variant has in common with its baseline: model size, dropout, training procedure.

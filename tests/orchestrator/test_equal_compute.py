@@ -22,13 +22,13 @@ AGGRESSIVE: list[Row] = [
 ]
 
 
-def history(epochs: History) -> pd.DataFrame:
+def history(epochs: History, pretraining: int = 0) -> pd.DataFrame:
     """Epochs of (tokens, NLL + KL); a second costs 10 tokens, the KL is the number of the epoch."""
     return pd.DataFrame(
         [
             {"epoch": float(number), "nll": total - number, "kl": float(number), "nll_plus_kl": total,
              "nll_plus_kl_se": 0.1 * number, "mutual_information": 0.5 * number, "active_units": 2.0 * number,
-             "tokens": tokens, "seconds": tokens / 10}
+             "tokens": tokens, "seconds": tokens / 10, "eligible": number > pretraining}
             for number, (tokens, total) in enumerate(epochs, 1)
         ]
     )  # fmt: skip
@@ -145,3 +145,15 @@ def test_nothing_without_a_budget(rows: list[Row]) -> None:
     table = judged(rows)
     assert table.empty
     assert list(table.columns)[: len(COLUMNS)] == list(COLUMNS)
+
+
+def test_epochs_of_pretraining_are_paid_for_but_never_the_best() -> None:
+    rows = [*BASELINES, ("p0", "pretrained", "trial", 0, "p=1", "", [(100, 5.0), (200, 9.0), (300, 8.5)])]
+    runs = runs_of(rows)
+    histories = {row[0]: history(row[6], pretraining=1 if row[1] == "pretrained" else 0) for row in rows}
+    for amount, best in ((300, 8.5), (250, 9.0)):
+        row = row_of(equal_compute(runs, histories, Budget("tokens", amount)), "pretrained")
+        assert row["nll_plus_kl"] == best
+    row = row_of(equal_compute(runs, histories, Budget("tokens", 150)), "pretrained")
+    assert math.isnan(row["nll_plus_kl"])
+    assert row["over_budget"] == 1

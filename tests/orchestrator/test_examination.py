@@ -25,8 +25,8 @@ from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.spec import SweepSpec
 from tests.sweep_process import processes_below
-from trainables.evaluation import importance_weighted_nll
 from trainables.grammar import embedded_corpus
+from trainables.importance_weighting import importance_weighted_nll
 from trainables.model import TextVAE
 from trainables.trainable import CHECKPOINT
 

@@ -11,9 +11,9 @@ import pytest
 from orchestrator.examined import FOLDER, Examined, keep, kept
 from orchestrator.probe import Probe
 from orchestrator.spec import SweepSpec
-from trainables.evaluation import ImportanceWeighted
 from trainables.examination import Examination, Knowledge
 from trainables.grammar import embedded_corpus
+from trainables.importance_weighting import ImportanceWeighted
 from trainables.texts import Decoded, PriorSample, Reconstruction, Texts, Waypoint
 
 CORPUS = embedded_corpus(0, (20, 5, 4))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CORPUS = embedded_corpus(0, (20, 5, 4))
 ALIKE = Decoded("a b", "c | d", "a b")
 TEXTS = Texts(
-    [PriorSample("", ALIKE), PriorSample("", Decoded("", "<unk> *", "x_y"))],
+    [PriorSample("", ALIKE), PriorSample("", Decoded("", "<unk> *", "x_y _z_"))],
     [Reconstruction("kitchen", "in the <unk>", ALIKE)],
     [
         Waypoint("one", "two", share, Decoded(said, "s", "b"))
@@ -142,7 +142,7 @@ def test_the_page_of_texts(tmp_path: Path, findings: Findings) -> None:
     (first,) = [run for run in findings.into(RESULTS) if run.trial_id == "v0"]
     path = write_page(tmp_path, "a_sweep", [Page(first.plan, first.final, EXAMINED[1])])
     text = path.read_text(encoding="utf-8")
-    assert text.startswith("# Texts of a\\_sweep\n")
+    assert text.startswith("# Texts of a_sweep\n")
     for line in (
         "| vanilla seed 0 | 93 % | 50 % | 0.43 |",
         "## vanilla seed 0",
@@ -151,6 +151,7 @@ def test_the_page_of_texts(tmp_path: Path, findings: Findings) -> None:
         "    - *sample*: c \\| d",
         "2. *greedy*: (nothing)",
         "    - *sample*: \\<unk\\> \\*",
+        r"    - *beam*: x_y \_z\_",
         "1. **kitchen:** in the \\<unk\\>",
         "| *sentence* | one |",
         "| 0 % – 50 % | same |",

@@ -13,10 +13,11 @@ from optuna.distributions import (
 )
 
 from orchestrator.baselines import baseline_knobs
-from orchestrator.overrides import BASELINE, Changes, VariantPlan, parse_value, plan_variants
+from orchestrator.overrides import Changes, VariantPlan, parse_value, plan_variants
 from orchestrator.spec_errors import Problem, ProblemsError
 from search_spaces.space import Extent, load_space
 from trainables.variant import load_variant, variant_names
+from trainables.variants import BASELINE
 
 ALL = [name for name in variant_names() if name != BASELINE]
 
@@ -268,6 +269,16 @@ def test_a_baseline_for_each_decoder_in_use() -> None:
     ]
 
 
+def test_a_baseline_is_told_what_its_variants_are_told() -> None:
+    told = {"decoder": "lstm", "condition": "label", "label_size": 8}
+    assert baselines(["conditional", "vanilla"]) == [told, {"decoder": "lstm"}]
+    assert baselines(["skip", "vanilla"]) == [{"decoder": "lstm"}]  # with z = 0 the skips say nothing
+    found = baselines(
+        {"conditional": own("conditional", {"label_size": 3}, {"skip_connections": [False, True]})}
+    )
+    assert found == [told | {"label_size": 3}, told | {"label_size": 3, "skip_connections": True}]
+
+
 def test_a_baseline_takes_the_shared_knobs_of_its_own() -> None:
     knobs = {"optimizer": "sgd", "decay_from": 3, "hidden_size": 32, "dropout": 0.5, "batch_size": 16}
     (found,) = baselines(["vanilla"], knobs=knobs)
@@ -283,12 +294,12 @@ def test_a_baseline_has_no_z() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_trial_has_a_baseline_with_its_decoder(name: str) -> None:
-    labels = {load_variant(BASELINE).with_knobs(knobs).decoder.label for knobs in baselines([name])}
+    labels = {load_variant(BASELINE).with_knobs(knobs).decoder_label for knobs in baselines([name])}
     plan = plans([name])[name]
     dilations = plan.distributions.get("dilation", CategoricalDistribution((None,)))
     for dilation in dilations.choices:  # type: ignore[attr-defined]
         knobs = {} if dilation is None else {"dilation": dilation}
-        assert load_variant(name).with_knobs(knobs).decoder.label in labels
+        assert load_variant(name).with_knobs(knobs).decoder_label in labels
 
 
 # -- values of a command line ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Small corpora and small variants for the tests of models and training."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,13 @@ def varied() -> Corpus:
 
     vocabulary = Vocabulary(SPECIAL_WORDS + words)
     return Corpus("varied", "varied", vocabulary, split(45), split(21), split(17), ("x", "y", "z"))
+
+
+@pytest.fixture(scope="session")
+def unlabelled(varied: Corpus) -> Corpus:
+    """`varied` without its labels."""
+    splits = {name: replace(getattr(varied, name), labels=None) for name in ("train", "valid", "test")}
+    return replace(varied, label_names=(), **splits)
 
 
 @pytest.fixture(scope="session")

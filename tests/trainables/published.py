@@ -69,6 +69,7 @@ class Published:
     clip: float = 5.0
     window: int = 15
     limit: int = 100
+    divisor: int = 0
     inner_counts: list[int] = field(default_factory=list)
     clipped: int = 0
 
@@ -105,13 +106,14 @@ class Published:
         return nll_B, kl_B
 
     def gradients(self, tokens_BT: Tensor, kl_weight: float) -> tuple[Parameters, float]:
-        """Of the mean over the batch, clipped over all parameters together; and the sum in nats."""
+        """Of the mean over the batch (unless there is a divisor), clipped over all parameters together; and
+        the sum in nats."""
         leaves = {name: value.clone().requires_grad_() for name, value in self.parameters.items()}
         kept, self.parameters = self.parameters, leaves
         nll_B, kl_B = self.losses(tokens_BT)
         self.parameters = kept
         loss_B = nll_B + kl_weight * kl_B
-        found = torch.autograd.grad(loss_B.mean(), list(leaves.values()))
+        found = torch.autograd.grad(loss_B.sum() / (self.divisor or len(loss_B)), list(leaves.values()))
         norm = math.sqrt(sum(float(gradient.double().square().sum()) for gradient in found))
         factor = min(1.0, self.clip / (norm + 1e-6))
         self.clipped += factor < 1

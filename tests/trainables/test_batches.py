@@ -149,6 +149,32 @@ def test_random_batches_are_uniform_over_the_batches_of_an_epoch() -> None:
         assert sentences[number] / draws == pytest.approx(1 / 6, abs=0.02)
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_repeated_batch_has_all_sentences_again(labelled: bool) -> None:
+    batch = next(iter(evaluation_batches(make_split([3, 3], labelled), 4)))
+    again = batch.repeat(3)
+    assert again.tokens_BT.tolist() == batch.tokens_BT.tolist() * 3
+    assert again.indices_B.tolist() == [0, 1] * 3
+    assert (again.labels_B.tolist() if again.labels_B is not None else None) == (
+        [0, 1] * 3 if labelled else None
+    )
+
+
+@given(LENGTHS, SEEDS, st.booleans())
+def test_some_sentences_of_a_split_in_any_order(lengths: list[int], seed: int, labelled: bool) -> None:
+    split = make_split(lengths, labelled)
+    chosen_N = np.random.default_rng(seed).permutation(len(split))[: 1 + seed % len(split)]
+    taken = split.take(chosen_N)
+    assert taken.lengths.tolist() == [lengths[number] + 2 for number in chosen_N]
+    for place, number in enumerate(chosen_N):
+        own = taken.tokens[taken.offsets[place] : taken.offsets[place + 1]].tolist()
+        assert own == split.tokens[split.offsets[number] : split.offsets[number + 1]].tolist()
+        if labelled:
+            assert taken.labels is not None
+            assert taken.labels[place] == number % 3
+    assert (taken.labels is None) == (not labelled)
+
+
 def test_batches_do_not_share_memory_with_the_split() -> None:
     split = make_split([2, 2])
     for batch in evaluation_batches(split, 2):

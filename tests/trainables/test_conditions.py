@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from tests.trainables.models import CPU, LABELS, MakeVariant, random_batch, rows, talking_model
+from tests.trainables.models import CPU, LABELS, MakeVariant, random_batch, rows, silent_model, talking_model
 from trainables.batches import Batch
 from trainables.conditions import GivenLabel, Unconditional
-from trainables.evaluation import evaluate, importance_weighted_nll
+from trainables.evaluation import evaluate
 from trainables.grammar import TOPICS, embedded_corpus
+from trainables.importance_weighting import importance_weighted_nll
 from trainables.model import TextVAE
 from trainables.parts import KnobError
 from trainables.posteriors import GaussianPosterior
@@ -207,3 +208,23 @@ def test_a_label_without_a_training_sentence_is_refused(small: MakeVariant) -> N
 def test_a_label_has_a_width() -> None:
     with pytest.raises(KnobError, match="label_size must be >= 1, got 0"):
         GivenLabel(label_size=0)
+
+
+def test_what_the_label_says_is_not_what_z_knows(small: MakeVariant, varied: Corpus) -> None:
+    # q(z|x, y) = p(z|y): z follows the label, and knows nothing else.
+    model = silent_model(small("conditional"), 16)
+    assert isinstance(model.latent.linear, torch.nn.Linear)
+    with torch.no_grad():
+        model.condition.observed.weight[:, 0] = torch.tensor([-5.0, 0.0, 5.0])
+        model.latent.linear.weight[:3, -model.condition.observed.embedding_dim] = 1.0
+        model.condition.prior.weight[:, :3] = torch.tensor([-5.0, 0.0, 5.0]).unsqueeze(1)
+    metrics, _ = evaluate(model, varied.test, CPU)
+    assert metrics.kl == pytest.approx(0, abs=1e-9)
+    assert metrics.mutual_information == pytest.approx(0, abs=1e-9)
+    assert metrics.active_units == 0
+
+
+def test_the_prior_begins_as_the_standard_one_whatever_the_initialization(small: MakeVariant) -> None:
+    model = TextVAE(small("conditional", initialization="uniform"), 16, LABELS)
+    assert model.condition.prior.weight.abs().max() == 0
+    assert model.condition.told.weight.abs().max() > 0

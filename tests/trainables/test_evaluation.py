@@ -7,19 +7,19 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from tests.trainables.models import CPU, MakeVariant, rows, silent_model, talking_model
-from trainables import evaluation
-from trainables.codes import CategoricalPosterior, Gumbel, QuantizedPosterior, VectorQuantized
-from trainables.evaluation import (
+from trainables import evaluation, importance_weighting, information
+from trainables.evaluation import evaluate, standard_error
+from trainables.gumbel import CategoricalPosterior, Gumbel
+from trainables.importance_weighting import importance_weighted_nll
+from trainables.information import (
     active_units,
     batch_mutual_information,
     codebook_perplexity,
-    evaluate,
-    importance_weighted_nll,
     mutual_information,
-    standard_error,
 )
 from trainables.posteriors import GaussianPosterior, Posterior, ZeroPosterior
 from trainables.splits import Corpus
+from trainables.vq import QuantizedPosterior, VectorQuantized
 
 # NLL, KL, perplexity
 
@@ -137,7 +137,7 @@ def test_mutual_information_equals_a_loop_over_all_pairs(monkeypatch: pytest.Mon
     assert mutual_information(posterior, z_NZ) == pytest.approx(expected, abs=1e-4)
     whole_N = mutual_information(posterior, z_NZ)
     for pairs in (1, 23, 50, 100):
-        monkeypatch.setattr(evaluation, "PAIRS_PER_CHUNK", pairs)
+        monkeypatch.setattr(information, "PAIRS_PER_CHUNK", pairs)
         assert mutual_information(posterior, z_NZ) == pytest.approx(whole_N, abs=1e-12)
 
 
@@ -166,7 +166,7 @@ def test_batch_mutual_information_equals_the_published_form(sentences: int) -> N
     posterior = GaussianPosterior.standard(2 * torch.randn(sentences, 3), torch.randn(sentences, 3) - 1)
     draw = posterior.sample()
     expected = published_information(posterior, draw.value)
-    assert batch_mutual_information(posterior, draw) == pytest.approx(expected, abs=1e-5)
+    assert batch_mutual_information(posterior, draw.value) == pytest.approx(expected, abs=1e-5)
 
 
 def far_apart(kind: type[Posterior], sentences: int) -> Posterior:
@@ -189,7 +189,7 @@ def test_the_cap_of_batch_mutual_information_is_that_of_32_sentences(kind: type[
     cap = (64 * math.log(32) + 16 * math.log(16)) / 80
     # The closed form is an expectation, log q(z) of a draw is not: half of χ² with 3 degrees a sentence.
     slack = 4 * math.sqrt(2 * 3 / 80) / 2 if kind is GaussianPosterior else 1e-6
-    assert batch_mutual_information(posterior, draw) == pytest.approx(cap, abs=slack)
+    assert batch_mutual_information(posterior, draw.value) == pytest.approx(cap, abs=slack)
     assert mutual_information(posterior, draw.value) == pytest.approx(np.full(80, math.log(80)), abs=1e-6)
 
 
@@ -216,7 +216,7 @@ def test_information_of_codes_equals_counting() -> None:
     posterior = QuantizedPosterior(nothing, nothing, codes_BG, -torch.ones(8, 2), config)
     entropy = -sum(share * math.log(share) for share in (2 / 8, 1 / 8, 4 / 8, 1 / 8))
     assert mutual_information(posterior, codes_BG).mean() == pytest.approx(entropy)
-    assert batch_mutual_information(posterior, posterior.sample()) == pytest.approx(entropy)
+    assert batch_mutual_information(posterior, posterior.sample().value) == pytest.approx(entropy)
 
 
 # active units, codebooks
@@ -273,10 +273,11 @@ def test_the_size_of_evaluation_batches_changes_no_value(
         model.latent.linear.weight[3:].zero_()
         model.latent.linear.bias[3:].fill_(-30.0)
     whole, losses_N = evaluate(model, varied.valid, CPU)
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", size)
+    for module in (evaluation, importance_weighting):
+        monkeypatch.setattr(module, "EVALUATION_BATCH", size)
     metrics, again_N = evaluate(model, varied.valid, CPU)
     assert again_N == pytest.approx(losses_N, rel=1e-5)
     own, others = metrics.named(), whole.named()
-    for named in (own, others):  # of the batches by definition
+    for named in (own, others):  # of the draws, whose densities know no small variance
         named.pop("mutual_information_batch")
     assert own == pytest.approx(others, rel=1e-5)

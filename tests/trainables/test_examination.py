@@ -12,15 +12,17 @@ import torch
 from ray import tune
 
 from tests.trainables.conftest import MakeVariant
-from trainables.codes import QuantizedPosterior
-from trainables.evaluation import active, active_units, evaluate, importance_weighted_nll
+from trainables.evaluation import evaluate
 from trainables.examination import Examination, Request, examine
+from trainables.importance_weighting import importance_weighted_nll
+from trainables.information import active, active_units
 from trainables.model import TextVAE
 from trainables.posteriors import ZeroPosterior
 from trainables.splits import Corpus
 from trainables.texts import write_texts
 from trainables.trainable import CHECKPOINT, examine_checkpoint
 from trainables.variant import Variant, load_variant
+from trainables.vq import QuantizedPosterior
 
 CPU = torch.device("cpu")
 QUICK = Request(iw_samples=3, iw_sentences=10, texts=False)
@@ -79,8 +81,8 @@ def test_an_inactive_latent_has_nothing_to_show(small: MakeVariant, embedded: Co
     assert found.train.mean_ND.shape == (len(embedded.train), 0)
 
 
-def test_no_means_without_labels(small: MakeVariant, varied: Corpus) -> None:
-    _, found = examined(small("vanilla"), varied, ALL)
+def test_no_means_without_labels(small: MakeVariant, unlabelled: Corpus) -> None:
+    _, found = examined(small("vanilla"), unlabelled, ALL)
     assert found.texts is not None
     assert (found.train, found.test) == (None, None)
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from tests.trainables.models import CPU, MakeVariant, rows, talking_model
 from trainables.batches import Batch
-from trainables.codes import CategoricalPosterior, Gumbel
-from trainables.evaluation import evaluate, importance_weighted_nll
+from trainables.evaluation import evaluate
+from trainables.gumbel import CategoricalPosterior, Gumbel
+from trainables.importance_weighting import importance_weighted_nll
 from trainables.model import TextVAE
 from trainables.parts import KnobError
 from trainables.schedules import Progress

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, OneHotCategorical, kl_divergence
 
-from trainables.codes import CategoricalPosterior, Gumbel, QuantizedPosterior, VectorQuantized
+from trainables.gumbel import CategoricalPosterior, Gumbel
 from trainables.posteriors import GaussianPosterior, Posterior, ZeroPosterior
 from trainables.schedules import Progress
+from trainables.vq import QuantizedPosterior, VectorQuantized
 
 START = Progress(0, 10, 5)
 

@@ -130,7 +130,8 @@ def test_the_schedule_starts_after_it(small: MakeVariant, varied: Corpus) -> Non
     steps = training.steps_per_epoch
     found = []
     for epoch in range(1, 6):
-        assert training.progress == Progress(max(0, epoch - 3) * steps, steps, 3)
+        full = len(varied.train) / variant.batch_size
+        assert training.progress == Progress(max(0, epoch - 3) * steps, steps, 3, full_batches=full)
         found.append(training.run_epoch().kl_weight)
     one = 1 / steps
     assert found == pytest.approx([0, 0, 0.25 * (1 - one), 0.25 * (2 - one), 0.25 * (3 - one)])

@@ -11,17 +11,11 @@ import torch
 import trainables.training
 from tests.trainables.published import Control, batch_information, kl_weights, still_aggressive
 from trainables.batches import evaluation_batches, random_batch, training_batches
-from trainables.evaluation import (
-    EVALUATION_BATCH,
-    EVALUATION_SEED,
-    SplitMetrics,
-    evaluate,
-    mutual_information,
-    published_mutual_information,
-)
+from trainables.evaluation import EVALUATION_BATCH, EVALUATION_SEED, SplitMetrics, evaluate
+from trainables.information import mutual_information, published_mutual_information
 from trainables.model import TextVAE
 from trainables.optimizers import SGD, DecayState
-from trainables.posteriors import Draw, GaussianPosterior
+from trainables.posteriors import GaussianPosterior
 from trainables.schedules import Annealed, Progress
 from trainables.splits import Corpus
 from trainables.training import Training
@@ -68,7 +62,7 @@ def test_information_within_batches_equals_a_plain_loop() -> None:
     for start, end in ((0, 32), (32, 64), (64, 70), (70, 71), (71, 80)):
         rows = slice(start, end)
         expected += (end - start) / 80 * batch_information(mean_NZ[rows], log_variance_NZ[rows], z_NZ[rows])
-    found = published_mutual_information(posterior, Draw(z_NZ, z_NZ), np.array(counts))
+    found = published_mutual_information(posterior, z_NZ, np.array(counts))
     assert found == pytest.approx(expected, abs=1e-5)
 
 
@@ -79,7 +73,7 @@ def test_information_within_batches_has_its_cap_at_ln_32() -> None:
     posterior = GaussianPosterior.standard(mean_NZ, torch.zeros_like(mean_NZ))
     z_NZ = mean_NZ + torch.randn(640, 8, generator=rng)
     noise = 3 * math.sqrt(8 / 2 / 640)  # of log q(z|x) about its expectation: 8/2 a sentence
-    found = published_mutual_information(posterior, Draw(z_NZ, z_NZ), np.array([640]))
+    found = published_mutual_information(posterior, z_NZ, np.array([640]))
     assert found == pytest.approx(math.log(32), abs=noise)
     assert mutual_information(posterior, z_NZ).mean() == pytest.approx(math.log(640), abs=1e-6)
 

@@ -98,6 +98,18 @@ def test_an_epoch_equals_the_published_one(name: str, decoder: str, varied: Corp
     assert min(float((start[key] - value).abs().max()) for key, value in plain.parameters.items()) > 1e-3
 
 
+def test_an_epoch_in_which_batches_weigh_as_their_sentences(varied: Corpus) -> None:
+    """The one point of the updates in which the preset is not the default."""
+    training = Training(
+        reference("annealed", **LIVELY, batch_weighting="sentences"), varied, epochs=1, seed=2
+    )
+    twin = Twin(training)
+    twin.plain.divisor = 8
+    training.run_epoch()
+    twin.run_epoch(aggressive=False)
+    assert most_apart(training.model.state_dict(), twin.plain.parameters) < 1e-6
+
+
 def test_inner_loops_that_come_to_their_limit_are_the_published_ones(varied: Corpus) -> None:
     """The limit is reached between two comparisons, as 99 is."""
     training = Training(reference("aggressive", **LIVELY, inner_limit=20), varied, epochs=1, seed=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -142,8 +143,8 @@ def test_every_kind_of_model_has_texts(small: MakeVariant, embedded: Corpus, nam
     )
 
 
-def test_few_unlabelled_sentences(small: MakeVariant, varied: Corpus) -> None:
-    few = Corpus("few", "few", varied.vocabulary, varied.train, varied.valid, varied.test.take(np.arange(3)))
+def test_few_unlabelled_sentences(small: MakeVariant, unlabelled: Corpus) -> None:
+    few = replace(unlabelled, test=unlabelled.test.take(np.arange(3)))
     found = write_texts(TextVAE(small("vanilla"), 16), few, CPU, told_labels=False)
     assert [len(found.reconstructions), len(found.interpolations)] == [3, texts.STEPS]
     assert {row.label for row in found.reconstructions} == {""}

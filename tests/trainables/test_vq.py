@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.models import CPU, MakeVariant, random_batch, rows, talking_model
-from trainables.codes import QuantizedPosterior, VectorQuantized
-from trainables.evaluation import evaluate, importance_weighted_nll
+from trainables.batches import evaluation_batches
+from trainables.evaluation import evaluate
+from trainables.importance_weighting import importance_weighted_nll
 from trainables.latents import LatentModule
 from trainables.model import TextVAE
 from trainables.parts import KnobError
@@ -19,6 +20,7 @@ from trainables.schedules import Progress
 from trainables.sizes import Sizes
 from trainables.splits import Corpus
 from trainables.training import Training
+from trainables.vq import QuantizedPosterior, VectorQuantized
 
 START = Progress(0, 10, 5)
 SIZES = Sizes(embedding_size=4, hidden_size=5, latent_size=3)
@@ -230,3 +232,15 @@ def test_the_prior_draws_entries_of_the_codebook() -> None:
 def test_values_out_of_range_are_refused(knob: str, value: float, rule: str) -> None:
     with pytest.raises(KnobError, match=f"{knob} must be {rule}, got {value}"):
         VectorQuantized(**{knob: value})
+
+
+def test_no_two_entries_begin_in_one_place(small: MakeVariant, varied: Corpus) -> None:
+    # A batch has fewer vectors than the codebook entries: some of these wait for the next batch.
+    model = TextVAE(small("vq", codes=2, codebook_size=40), 16).train()
+    batch = next(evaluation_batches(varied.train, 8))
+    vectors = 2 * len(batch.indices_B)
+    assert vectors < 40
+    model.posterior(batch)
+    assert int((model.latent.usage_C > 0).sum()) == vectors
+    placed = model.latent.codebook.weight[model.latent.usage_C > 0]
+    assert len(placed.unique(dim=0)) == vectors

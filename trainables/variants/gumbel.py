@@ -1,6 +1,6 @@
 """Categorical codes through the Gumbel-softmax, its temperature annealed."""
 
-from trainables.codes import Gumbel
+from trainables.gumbel import Gumbel
 from trainables.variant import Variant
 
 VARIANT = Variant(

@@ -1,7 +1,7 @@
 """Codes by nearest neighbour in a codebook, with an autoregressive prior over them."""
 
-from trainables.codes import VectorQuantized
 from trainables.variant import Variant
+from trainables.vq import VectorQuantized
 
 VARIANT = Variant(
     name="vq",
