@@ -52,7 +52,8 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found out; `train` and `test` of a labelled corpus alone, at most `MOST_SENTENCES` of each."""
+    """What was found out; `train` and `test` only where there are labels that the model is not told, at most
+    `MOST_SENTENCES` of each."""
 
     weighted: ImportanceWeighted
     texts: Texts | None = None

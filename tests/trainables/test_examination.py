@@ -81,8 +81,11 @@ def test_an_inactive_latent_has_nothing_to_show(small: MakeVariant, embedded: Co
     assert found.train.mean_ND.shape == (len(embedded.train), 0)
 
 
-def test_no_means_without_labels(small: MakeVariant, unlabelled: Corpus) -> None:
-    _, found = examined(small("vanilla"), unlabelled, ALL)
+@pytest.mark.parametrize("name", ["vanilla", "conditional"])
+def test_no_means_where_there_are_no_labels_or_they_are_told(
+    small: MakeVariant, unlabelled: Corpus, embedded: Corpus, name: str
+) -> None:
+    _, found = examined(small(name), embedded if name == "conditional" else unlabelled, ALL)
     assert found.texts is not None
     assert (found.train, found.test) == (None, None)
 
