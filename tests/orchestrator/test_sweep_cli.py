@@ -16,9 +16,9 @@ from orchestrator.sweep_folder import prepare_folder
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = [
-    "--corpus", "--max-sentences", "--variants", "--set", "--trials", "--epochs", "--baseline-seeds",
-    "--replicates", "--seed", "--cpus", "--gpus", "--max-concurrent", "--storage", "--tracking-uri",
-    "--name", "--resume", "--dry-run",
+    "--corpus", "--max-sentences", "--variants", "--set", "--preset", "--trials", "--epochs",
+    "--baseline-seeds", "--replicates", "--seed", "--cpus", "--gpus", "--max-concurrent", "--storage",
+    "--tracking-uri", "--name", "--resume", "--dry-run",
 ]  # fmt: skip
 
 
