@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import pickle
 import warnings
 import zlib
@@ -137,9 +136,9 @@ class SweepSearcher(Searcher):
                 self._running[trial_id] = self._again(self._failed.pop(trial_id))
 
     def save(self, checkpoint_path: str) -> None:
-        partial = Path(f"{checkpoint_path}.partial")
-        partial.write_bytes(pickle.dumps({name: getattr(self, name) for name in _STATE}))
-        os.replace(partial, checkpoint_path)
+        """Writes in one go: Tune gives a temporary name and renames. One more file there for a moment would
+        be one more that its copying of the folder can miss."""
+        Path(checkpoint_path).write_bytes(pickle.dumps({name: getattr(self, name) for name in _STATE}))
 
     def restore(self, checkpoint_path: str) -> None:
         vars(self).update(pickle.loads(Path(checkpoint_path).read_bytes()))
