@@ -80,9 +80,9 @@ CONFIGURATIONS = [
         "annealed, word keep rate 0.5", "annealed", ("anneal_rate=0.2", "word_keep_rate=0.5"), extra=True
     ),
     Configuration(
-        "annealed, delayed, free bits 0.1",
+        "annealed, delayed, free bits 3.2",
         "annealed",
-        ("anneal_delay=3", "anneal_rate=0.2", "free_bits=0.1"),
+        ("anneal_delay=3", "anneal_rate=0.2", "free_bits=3.2"),
         extra=True,
     ),
     *_with_decoder("decoder=dilated", "dilation=1", extra=True),
