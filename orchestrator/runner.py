@@ -101,6 +101,7 @@ def _start_ray(spec: SweepSpec) -> None:
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a list of the trials that failed
+    logging.getLogger("ray.tune.execution.experiment_state").addFilter(worth_saying)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
         options |= {"runtime_env": {"py_modules": [trainables]}}  # the nodes need the trials' code
@@ -111,6 +112,13 @@ def _start_ray(spec: SweepSpec) -> None:
         ray.init(**options)
     # What a batch scheduler sends ends the sweep as Ctrl-C does; Ray has set a handler of its own.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a failed snapshot is more than a file that Tune renamed while it copied its own folder; the
+    next snapshot has what that one lacks."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, FileNotFoundError) and "-tmp-searcher-state" in str(error))
 
 
 def _concurrency(spec: SweepSpec) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from orchestrator.runner import worth_saying
 from orchestrator.spec import SweepSpec
 from tests.sweep_process import (
     FINISHED_LINE,
@@ -143,6 +145,17 @@ def test_no_process_is_left(small: tuple[Sweep, list[str]]) -> None:
             assert not (entry / "cwd").resolve().is_relative_to(sweep.folder)
         except OSError:
             continue
+
+
+def test_a_snapshot_that_a_renamed_file_spoilt_is_not_worth_saying() -> None:
+    def said(error: Exception) -> bool:
+        about = (type(error), error, None)
+        return worth_saying(logging.LogRecord("tune", logging.ERROR, "", 0, "failed", None, about))
+
+    assert not said(FileNotFoundError("Failed to open local file '/tune/.20eb-tmp-searcher-state-1.pkl'"))
+    assert said(FileNotFoundError("Failed to open local file '/tune/experiment_state.json'"))
+    assert said(OSError("No space left on device: .20eb-tmp-searcher-state-1.pkl"))
+    assert worth_saying(logging.LogRecord("tune", logging.ERROR, "", 0, "failed", None, None))
 
 
 # -- interrupted and resumed ---------------------------------------------------------------------------
