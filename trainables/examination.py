@@ -72,7 +72,7 @@ def examine(variant: Variant, weights: Mapping[str, Tensor], corpus: Corpus, req
     )
     if not request.texts:
         return Examination(weighted)
-    texts = write_texts(model, corpus, device, told_labels=model.told)
+    texts = write_texts(model, corpus, device)
     if not corpus.label_names or model.told:  # a label that was told is not found out
         return Examination(weighted, texts)
     return Examination(weighted, texts, *_knowledge(model, corpus, device))

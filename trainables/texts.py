@@ -73,17 +73,16 @@ class Texts:
 
 
 @torch.no_grad()
-def write_texts(model: TextVAE, corpus: Corpus, device: torch.device, *, told_labels: bool) -> Texts:
+def write_texts(model: TextVAE, corpus: Corpus, device: torch.device) -> Texts:
     """Texts of a trained model; the test sentences and the random draws are the same for every model.
 
-    Args:
-        told_labels: whether the model is told labels. Samples from the prior then go through them one
-            after the other, and the two sentences of an interpolation have the same.
+    Of a model that is told labels the samples from the prior go through them one after the other, and the two
+    sentences of an interpolation have the same.
     """
     model.eval()
-    writer = _Writer(model, corpus, device, told_labels)
+    writer = _Writer(model, corpus, device)
     order_N = np.random.default_rng(TEXTS_SEED).permutation(len(corpus.test))
-    pairs = _pairs(order_N, corpus.test.labels if told_labels else None)
+    pairs = _pairs(order_N, corpus.test.labels if model.told else None)
     return Texts(
         writer.samples(),
         writer.reconstructions(order_N[:RECONSTRUCTIONS]),
@@ -92,12 +91,12 @@ def write_texts(model: TextVAE, corpus: Corpus, device: torch.device, *, told_la
 
 
 class _Writer:
-    def __init__(self, model: TextVAE, corpus: Corpus, device: torch.device, told_labels: bool) -> None:
-        self.model, self.corpus, self.device, self.told_labels = model, corpus, device, told_labels
+    def __init__(self, model: TextVAE, corpus: Corpus, device: torch.device) -> None:
+        self.model, self.corpus, self.device = model, corpus, device
         self.generator = torch.Generator(device).manual_seed(TEXTS_SEED)
 
     def samples(self) -> list[PriorSample]:
-        names = self.corpus.label_names if self.told_labels else ("",)
+        names = self.corpus.label_names if self.model.told else ("",)
         label_B = np.arange(SAMPLES) % len(names)
         z_BZ = self.model.sample_prior(SAMPLES, self._told(label_B), self.generator)
         decoded = self._decoded(z_BZ, label_B)
@@ -142,7 +141,7 @@ class _Writer:
         return None if labels_N is None else labels_N[numbers_B].astype(np.int64)
 
     def _told(self, label_B: Int64Array | None) -> Tensor | None:
-        if not self.told_labels or label_B is None:
+        if not self.model.told or label_B is None:
             return None
         return torch.from_numpy(label_B).to(self.device)
 

@@ -78,7 +78,7 @@ class Training:
 
     @property
     def pretraining(self) -> bool:
-        """Whether the model is an autoencoder still."""
+        """Whether the KL counts nothing still."""
         return self.epoch < self.variant.pretraining.pretraining_epochs
 
     @property

@@ -54,7 +54,7 @@ def test_the_whole_split_where_no_number_of_sentences_is_given(small: MakeVarian
 
 def test_texts_and_means_of_the_active_units(small: MakeVariant, embedded: Corpus) -> None:
     model, found = examined(small("vanilla"), embedded, ALL)
-    assert found.texts == write_texts(model, embedded, CPU, told_labels=False)
+    assert found.texts == write_texts(model, embedded, CPU)
     assert found.train is not None
     assert found.test is not None
     metrics, _ = evaluate(model, embedded.train, CPU)

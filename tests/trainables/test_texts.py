@@ -27,8 +27,9 @@ class Parrot(torch.nn.Module):
     """z holds a sentence's words one by one, and the decoder says them: what is decoded shows which z it
     was. A label, where one is told, is said first."""
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, told: bool) -> None:
         super().__init__()
+        self.told = told
         self.words, self.width = len(corpus.vocabulary), corpus.longest
 
     def posterior(self, batch: Batch) -> GaussianPosterior:
@@ -39,7 +40,6 @@ class Parrot(torch.nn.Module):
     def sample_prior(
         self, sentences: int, labels_B: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        self.told = labels_B
         z_BZ = torch.full((sentences, self.width), float(END))
         z_BZ[:, 0] = torch.arange(sentences) + 4
         return z_BZ
@@ -59,9 +59,9 @@ def sentences(corpus: Corpus) -> list[str]:
     ]
 
 
-def parroted(corpus: Corpus, *, told_labels: bool = False) -> Texts:
-    parrot: TextVAE = Parrot(corpus)  # type: ignore[assignment]
-    return write_texts(parrot, corpus, CPU, told_labels=told_labels)
+def parroted(corpus: Corpus, *, told: bool = False) -> Texts:
+    parrot: TextVAE = Parrot(corpus, told)  # type: ignore[assignment]
+    return write_texts(parrot, corpus, CPU)
 
 
 def test_reconstructions_stand_beside_their_sentences(embedded: Corpus) -> None:
@@ -101,7 +101,7 @@ def test_samples_from_the_prior(embedded: Corpus) -> None:
 
 
 def test_labels_are_told_to_prior_and_decoder(embedded: Corpus) -> None:
-    found = parroted(embedded, told_labels=True)
+    found = parroted(embedded, told=True)
     names = embedded.label_names
     assert [row.label for row in found.samples] == [names[n % len(names)] for n in range(texts.SAMPLES)]
 
@@ -122,9 +122,9 @@ def test_the_texts_of_a_model_are_its_own_decodings(small: MakeVariant, embedded
     torch.manual_seed(3)
     model = TextVAE(small("vanilla"), len(embedded.vocabulary)).train()
     torch.manual_seed(4)
-    found = write_texts(model, embedded, CPU, told_labels=False)
+    found = write_texts(model, embedded, CPU)
     torch.manual_seed(5)
-    assert write_texts(model, embedded, CPU, told_labels=False) == found
+    assert write_texts(model, embedded, CPU) == found
     generator = torch.Generator().manual_seed(texts.TEXTS_SEED)
     z_BZ = model.sample_prior(texts.SAMPLES, generator=generator)
     for decode, name in ((greedy, "greedy"), (beam, "beam")):
@@ -136,7 +136,7 @@ def test_the_texts_of_a_model_are_its_own_decodings(small: MakeVariant, embedded
 def test_every_kind_of_model_has_texts(small: MakeVariant, embedded: Corpus, name: str) -> None:
     variant = small(name)
     model = TextVAE(variant, len(embedded.vocabulary), embedded.label_counts)
-    found = write_texts(model, embedded, CPU, told_labels=name == "conditional")
+    found = write_texts(model, embedded, CPU)
     assert (len(found.samples), len(found.reconstructions)) == (
         texts.SAMPLES,
         texts.RECONSTRUCTIONS,
@@ -145,6 +145,6 @@ def test_every_kind_of_model_has_texts(small: MakeVariant, embedded: Corpus, nam
 
 def test_few_unlabelled_sentences(small: MakeVariant, unlabelled: Corpus) -> None:
     few = replace(unlabelled, test=unlabelled.test.take(np.arange(3)))
-    found = write_texts(TextVAE(small("vanilla"), 16), few, CPU, told_labels=False)
+    found = write_texts(TextVAE(small("vanilla"), 16), few, CPU)
     assert [len(found.reconstructions), len(found.interpolations)] == [3, texts.STEPS]
     assert {row.label for row in found.reconstructions} == {""}
