@@ -1,4 +1,4 @@
-"""The end of a sweep: runs are examined, the report is written, shown and sent to MLflow, with what to do next."""
+"""The end of a sweep: runs are examined; the report is written, shown and sent to MLflow; what to do next."""
 
 from __future__ import annotations
 

@@ -56,8 +56,13 @@ __all__ = [
 ]
 
 EXPERIMENT = "text-vae-sweep"
-SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
+OF_A_SERVER = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""A request to a dead server fails within seconds then and is made again by us, where MLflow's own takes minutes;
+and MLflow prints nothing of its own."""
 
 
 class MlflowTracker:
@@ -128,13 +133,13 @@ class MlflowTracker:
     def connect(self, wait_s: float) -> str | None:
         """Opens MLflow and begins to deliver what the outbox holds; waits at most that many seconds.
 
-        For a server it sets MLflow's environment variables for short timeouts, unless they are set.
+        For a server it sets MLflow's environment variables of `OF_A_SERVER`, unless they are set.
 
         Returns:
             What is wrong if MLflow did not answer.
         """
         if is_server(self.tracking_uri):
-            for name, value in SHORT_TIMEOUTS.items():
+            for name, value in OF_A_SERVER.items():
                 os.environ.setdefault(name, value)
         with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
             import orchestrator.tracking_store  # noqa: F401

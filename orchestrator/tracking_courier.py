@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_limits import reason, without_password
 from orchestrator.tracking_outbox import Outbox, Waiting
 from orchestrator.tracking_requests import Content, Request, requests
+from orchestrator.wording import plural
 
 logger = logging.getLogger(__name__)
 
@@ -75,13 +76,17 @@ class Delivery:
         return not (self.undelivered or self.points_refused or self.others_refused)
 
     def __str__(self) -> str:
-        parts = [f"{self.points_delivered:,} metric points delivered"]
+        parts = [f"{plural(self.points_delivered, 'metric point')} delivered"]
         if self.undelivered:
-            parts.append(f"{self.points_waiting:,} points and {self.others_waiting:,} other entries wait")
+            parts.append(f"{_both(self.points_waiting, self.others_waiting)} wait")
         if self.points_refused or self.others_refused:
-            parts.append(f"{self.points_refused:,} points and {self.others_refused:,} other entries refused")
+            parts.append(f"{_both(self.points_refused, self.others_refused)} refused")
         text = "; ".join(parts)
         return text if self.complete else f"{text}: {self.error}"
+
+
+def _both(points: int, others: int) -> str:
+    return f"{plural(points, 'point')} and {others} other entr{'y' if others == 1 else 'ies'}"
 
 
 class Courier:
@@ -101,7 +106,7 @@ class Courier:
         self._place = 0
         self._ahead = Waiting(0, 0)  # settled in the window at `_place`
         self._outage: str | None = None
-        self._reason: str | None = None
+        self._why: str | None = None
         self._points_delivered = self._points_refused = self._others_refused = 0
         self._settled = 0  # points and other entries, by this process
 
@@ -112,11 +117,11 @@ class Courier:
             self._thread = threading.Thread(target=self._work, name="mlflow-courier", daemon=True)
             self._thread.start()
 
-    def note_refused(self, points: int, what: str, reason: str) -> None:
+    def note_refused(self, points: int, what: str, why: str) -> None:
         """Keeps what was refused before it was sent."""
-        self._outbox.refuse(what, reason)
+        self._outbox.refuse(what, why)
         with self._changed:
-            self._count_refused(points, 0, reason)
+            self._count_refused(points, 0, why)
 
     def wait_connected(self, timeout: float) -> str | None:
         """Waits until the store is open or a first attempt has failed; what is wrong, None if nothing is."""
@@ -160,16 +165,16 @@ class Courier:
         self._news.set()
         waiting = self.waiting()
         with self._changed:
-            reason = self._reason
+            error = self._why
             if waiting.points or waiting.others:
-                reason = reason or self._outage or f"{self._where} did not answer in time"
+                error = error or self._outage or f"{self._where} did not answer in time"
             return Delivery(
                 self._points_delivered,
                 waiting.points,
                 waiting.others,
                 self._points_refused,
                 self._others_refused,
-                reason,
+                error,
             )
 
     @property
@@ -222,7 +227,7 @@ class Courier:
             except Exception as problem:
                 tries = tries + 1 if store.answers() else 0
                 if tries == MOST_TRIES:
-                    return self._settle(request, refusal=str(problem))
+                    return self._settle(request, refusal=reason(problem))
                 self._note_outage(problem)
                 if self._hurry.is_set():
                     self._stop.wait(CLOSING_PAUSE_S)
@@ -257,17 +262,17 @@ class Courier:
             self._place, self._ahead = end, Waiting(0, 0)
             self._changed.notify_all()
 
-    def _count_refused(self, points: int, others: int, reason: str) -> None:
+    def _count_refused(self, points: int, others: int, why: str) -> None:
         self._points_refused += points
         self._others_refused += others
-        self._reason = self._reason or without_password(reason)
+        self._why = self._why or without_password(why)
 
     def _note_outage(self, problem: Exception) -> None:
         with self._changed:
-            known, self._outage = self._outage, f"{self._where}: {without_password(str(problem))}"
+            known, self._outage = self._outage, f"{self._where}: {reason(problem)}"
             self._changed.notify_all()
         if known is None:
-            logger.warning("cannot log to %s; the sweep goes on, logging is tried again", self._outage)
+            logger.warning("cannot log to %s; it waits in the outbox and is tried again", self._outage)
 
     def _end_outage(self) -> None:
         ended, self._outage = self._outage, None

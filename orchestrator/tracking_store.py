@@ -60,7 +60,9 @@ class MlflowStore:
         self._ids: dict[str, str] = {}
         self._found: dict[str, Run] = {}
         self._status: dict[str, str] = {}
+        self._tried: set[str] = set()
         self._run_id(SWEEP)
+        self._is_new = SWEEP not in self._found
 
     @property
     def parent_id(self) -> str:
@@ -156,11 +158,14 @@ class MlflowStore:
         return str(experiment.experiment_id)
 
     def _run_id(self, run: str) -> str:
-        """The run's id. It is looked for first: a sweep may be resumed, an answer may have been lost."""
+        """The run's id. It is looked for before it is made: a sweep may be resumed, an answer may have been lost.
+        Of a sweep that has just been made there is none yet."""
         if run in self._ids:
             return self._ids[run]
         mark = equals(KIND_TAG, "sweep") if run == SWEEP else equals(TRIAL_TAG, run)
-        found = next(self._search(mark), None)
+        looking = run == SWEEP or not self._is_new or run in self._tried
+        found = next(self._search(mark), None) if looking else None
+        self._tried.add(run)
         if found is not None:
             self._found[run] = found
         elif run not in self._openings:

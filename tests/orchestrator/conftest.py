@@ -39,7 +39,7 @@ def folder(mlflow_database: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(folder: Path) -> "Iterator[Open]":
-    """Opens trackers of sweep "s", of the database in `folder` unless told otherwise; a sweep has one outbox."""
+    """Opens trackers of sweep "s", of the database in `folder` unless told otherwise."""
     from orchestrator.tracking import MlflowTracker, sqlite_uri
 
     trackers: list[MlflowTracker] = []

@@ -111,7 +111,7 @@ def test_an_outage_loses_nothing_and_is_told_once(tmp_path: Path, caplog: pytest
     assert mail.courier.close(10) == delivered(10)
     assert store.steps == list(range(10))
     assert caplog.messages == [
-        "cannot log to here: refused: http://host/; the sweep goes on, logging is tried again",
+        "cannot log to here: refused: http://host/; it waits in the outbox and is tried again",
         "here answers again",
     ]
 
@@ -180,7 +180,7 @@ def test_a_store_that_hangs_holds_nobody_up_and_the_next_process_delivers(tmp_pa
     delivery = mail.courier.close(0.1)
     assert delivery == Delivery(0, 1000, 1, 0, 0, "here did not answer in time")
     assert str(delivery) == (
-        "0 metric points delivered; 1,000 points and 1 other entries wait: here did not answer in time"
+        "0 metric points delivered; 1000 points and 1 other entry wait: here did not answer in time"
     )
     assert time.monotonic() - start < 2
     store.gate.set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.tracking_limits import name_problem, shortened, shortened_markdown, without_password
+from orchestrator.tracking_limits import name_problem, reason, shortened, shortened_markdown, without_password
 
 
 @pytest.mark.parametrize("name", ["nll", "test/nll", "best/nll_plus_kl", "a b:c.d-e", "ß"])
@@ -23,3 +23,21 @@ def test_texts() -> None:
     assert without_password("see http://me:secret@host:1/x and postgresql://u:p@db/x") == (
         "see http://host:1/x and postgresql://db/x"
     )
+
+
+def test_the_reason_behind_an_error() -> None:
+    def fail() -> None:
+        try:
+            try:
+                raise ConnectionRefusedError(111, "Connection refused")
+            except OSError as error:
+                raise RuntimeError("max retries exceeded with url /api") from error
+        except RuntimeError:
+            raise ValueError("API request to http://me:secret@host failed") from None
+
+    with pytest.raises(ValueError, match="API request") as raised:
+        fail()
+    assert reason(raised.value) == "Connection refused"
+    assert reason(ValueError("cannot open http://me:secret@host/\nsecond line")) == "cannot open http://host/"
+    assert reason(TimeoutError()) == "TimeoutError"
+    assert reason(OSError("no code")) == "no code"
