@@ -158,8 +158,8 @@ class MlflowStore:
         return str(experiment.experiment_id)
 
     def _run_id(self, run: str) -> str:
-        """The run's id. It is looked for before it is made: a sweep may be resumed, an answer may have been lost.
-        Of a sweep that has just been made there is none yet."""
+        """The run's id. It is looked for before it is made: a sweep may be resumed, an answer may have been
+        lost. Of a sweep that has just been made there is none yet."""
         if run in self._ids:
             return self._ids[run]
         mark = equals(KIND_TAG, "sweep") if run == SWEEP else equals(TRIAL_TAG, run)

@@ -90,7 +90,7 @@ def running(*arguments: str, folder: Path, port: int) -> Iterator[subprocess.Pop
 
 
 def wait_healthy(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(300):
+    for _ in range(900):
         assert process.poll() is None, "the server ended"
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
