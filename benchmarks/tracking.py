@@ -2,9 +2,9 @@
 
     python -m benchmarks.tracking
 
-Each measurement is a process of its own against a store made for it on loopback: SQLite, an MLflow server with
-SQLite, one with PostgreSQL (where its server is installed). It takes a quarter of an hour or so; the tables go to
-docs/benchmarks/tracking.md.
+Each measurement is a process of its own against a store made for it on loopback: SQLite, an MLflow server
+with SQLite, one with PostgreSQL (where its server is installed). It takes a quarter of an hour or so; the
+tables go to docs/benchmarks/tracking.md.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def peers() -> Iterator[str]:
     """All three ways in turns."""
     yield from (
         f"\n## Beside its peers, {FEW_TRIALS} trials of {EPOCHS} epochs of {METRICS} metrics\n",
-        f"{ROUNDS} rounds in turns, on a fresh store each; medians, and the median of the rounds' ratios. The "
-        "call is what the driver's loop waits for at each result.\n",
+        f"{ROUNDS} rounds in turns, on a fresh store each; medians, and the median of the rounds' ratios. "
+        "The call is what the driver's loop waits for at each result.\n",
         "| store | way | points / s | outbox is faster by | call, ms: median | 99 % |",
         "|---|---|---:|---:|---:|---:|",
     )

@@ -3,8 +3,8 @@
     python -m benchmarks.tracking_writers WAY URI TRIALS EPOCHS
 
 Prints JSON: seconds, metric points, memory beyond the imports in MB, and how long the driver waited for each
-result to be logged. The ways: "outbox" (this project's callback), "ray" (Ray's MLflowLoggerCallback), "log_metric"
-(a plain call for each value).
+result to be logged. The ways: "outbox" (this project's callback), "ray" (Ray's MLflowLoggerCallback),
+"log_metric" (a plain call for each value).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ OF_A_SERVER = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""A request to a dead server fails within seconds, not minutes, and we make it again; MLflow prints nothing."""
+"""A request to a dead server fails within seconds then, and we make it again; MLflow prints nothing."""
 
 
 class MlflowTracker:
