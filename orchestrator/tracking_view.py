@@ -21,7 +21,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, equals
+from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, equals, runs_page
 from search_spaces.space import Distributions
 
 MOST_RUNS = 100
@@ -32,7 +32,12 @@ _COLUMNS = (
     "params.`variant`", "params.`kind`", "tags.`frontier`",
     *(f"metrics.`{name}`" for name in (_NLL, _KL, _TOTAL, _MI, "test/iw_nll")),
 )  # fmt: skip
-_CURVES = ("kl", "mutual_information", "nll_plus_kl")
+_CURVES = {
+    "kl": "KL by epoch (validation)",
+    "mutual_information": "mutual information by epoch (validation)",
+    "nll": "NLL by epoch (validation)",
+    "nll_plus_kl": "NLL + KL by epoch (validation)",
+}
 _GENERATED = ("Model metrics", "best", "test", "train")
 """Sections that the interface makes by itself."""
 
@@ -49,10 +54,12 @@ def view_tag(sweep: str) -> str:
 
 def view_link(base_url: str, experiment_id: str, sweep: str) -> str:
     """Link to the sweep's view. Any further search parameter would make MLflow ignore the view."""
-    return (
-        f"{base_url.rstrip('/')}/#/experiments/{experiment_id}/runs"
-        f"?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={_key(sweep)}"
-    )
+    return f"{base_url.rstrip('/')}/{view_page(experiment_id, sweep)}"
+
+
+def view_page(experiment_id: str, sweep: str) -> str:
+    """The page with the view, below the address of the user interface."""
+    return f"{runs_page(experiment_id)}&compareRunsMode=CHART&viewStateShareKey={_key(sweep)}"
 
 
 def view(sweep: str, spaces: Mapping[str, Distributions], *, trials: int) -> str:
@@ -90,7 +97,7 @@ def _frontier_cards() -> list[dict[str, Any]]:
     return [
         _card("Frontier", "scatter", "SCATTER", xaxis=_metric(_KL), yaxis=_metric(_NLL)),
         _parallel("Frontier", ["variant"], [_MI, _KL, _NLL, _TOTAL]),
-        *(_curve("Frontier", name) for name in _CURVES),
+        *(_curve("Frontier", name, title) for name, title in _CURVES.items()),
     ]
 
 
@@ -140,12 +147,13 @@ def _param(name: str) -> dict[str, str]:
     return {"key": name, "type": "PARAM"}
 
 
-def _curve(section: str, metric: str) -> dict[str, Any]:
+def _curve(section: str, metric: str, title: str) -> dict[str, Any]:
     """A metric over the epochs."""
     return _card(
         section,
         metric,
         "LINE",
+        displayName=title,
         metricKey=metric,
         selectedMetricKeys=[metric],
         selectedYAxisMetricKey=metric,
