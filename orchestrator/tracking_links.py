@@ -9,6 +9,8 @@ from urllib.parse import quote, urlsplit
 from orchestrator.tracking_limits import without_password
 
 SWEEP_TAG, KIND_TAG, TRIAL_TAG = "orchestrator.sweep", "orchestrator.kind", "orchestrator.trial_id"
+PLAN_TAG, FAILURE_TAG = "orchestrator.plan", "orchestrator.failure"
+"""A trial's `TrialPlan.config()` as JSON; of a run that FAILED, why."""
 DATABASE = "mlflow.db"
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` listens by default."""

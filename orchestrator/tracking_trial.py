@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 from orchestrator.records import TrialPlan
+from orchestrator.tracking_entries import Opening
 from orchestrator.tracking_limits import LONGEST_NAME, shortened
-from orchestrator.tracking_links import KIND_TAG
-from orchestrator.tracking_mail import Opening
+from orchestrator.tracking_links import KIND_TAG, PLAN_TAG
 
 
-def trial_opening(plan: TrialPlan, start_ms: int) -> Opening:
+def trial_opening(trial_id: str, plan: TrialPlan, start_ms: int) -> Opening:
     """The trial's run, named such as "cyclical cycles=4 ramp_share=0.5" or "vanilla (replicate, seed 7)"."""
     name = f"{plan.variant} {plan.label}".strip()
     if plan.kind != "trial":
         name = f"{name} ({plan.kind}, seed {plan.seed})"
-    return Opening(shortened(name, LONGEST_NAME), {KIND_TAG: plan.kind, "variant": plan.variant}, start_ms)
+    tags = {KIND_TAG: plan.kind, "variant": plan.variant, PLAN_TAG: json.dumps(plan.config())}
+    return Opening(trial_id, start_ms, shortened(name, LONGEST_NAME), tags)
 
 
 def trial_params(plan: TrialPlan) -> dict[str, str]:

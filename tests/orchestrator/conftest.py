@@ -39,13 +39,15 @@ def folder(mlflow_database: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(folder: Path) -> "Iterator[Open]":
-    """Opens trackers of sweep "s", of the database in `folder` unless told otherwise."""
+    """Opens trackers of sweep "s", of the database in `folder` unless told otherwise; a sweep has one outbox."""
     from orchestrator.tracking import MlflowTracker, sqlite_uri
 
     trackers: list[MlflowTracker] = []
 
     def open_tracker(uri: str | None = None, sweep: str = "s") -> MlflowTracker:
-        trackers.append(MlflowTracker(uri or sqlite_uri(folder), sweep))
+        outbox = folder / f"sweep-{sweep}"
+        outbox.mkdir(exist_ok=True)
+        trackers.append(MlflowTracker(uri or sqlite_uri(folder), sweep, outbox))
         return trackers[-1]
 
     yield open_tracker

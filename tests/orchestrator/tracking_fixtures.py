@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.records import TrialPlan
-from orchestrator.tracking import MlflowTracker
+from orchestrator.tracking import Delivery, MlflowTracker
 
 EXPERIMENT = "text-vae-sweep"
 Open = Callable[..., MlflowTracker]
@@ -26,9 +26,14 @@ def plan(cycles: int = 4, ramp_share: float = 0.5, seed: int = 1) -> TrialPlan:
     return TrialPlan("cyclical", "trial", knobs, seed, ("cycles", "ramp_share"))
 
 
+def complete(points: int) -> Delivery:
+    """What `close` says when so many points have arrived and nothing else is left."""
+    return Delivery(points, 0, 0, 0, 0, None)
+
+
 def delivered(tracker: MlflowTracker, timeout: float) -> bool:
     """Waits until everything so far is delivered or refused; whether it is."""
-    return tracker._outbox.wait_empty(timeout)
+    return tracker._courier.wait_idle(timeout)
 
 
 class Reader:
