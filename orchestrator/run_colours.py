@@ -1,4 +1,4 @@
-"""The colours of runs in MLflow: a variant's own where it lies on the frontier, a pale tint of it elsewhere."""
+"""Colours of runs in MLflow: the variant's own on the frontier, a pale tint of it elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The note above a sweep's run in MLflow: what to open, the verdicts, the figure, the frontier table.
 
-The interface shows its first lines, the rest on demand. It takes Markdown but no sizes of pictures and no
-alignment of columns, and opens links in a new tab; they are relative, so that they hold wherever the interface is.
+The interface shows its first lines, the rest on demand. It takes Markdown, but no sizes of pictures and no
+alignment of columns, and opens links in a new tab. They are relative: they hold wherever the interface is.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def note(
 
 def _spaced(table: str) -> str:
     """The table with room between its columns."""
-    lines = table.splitlines()
-    rows = [line.replace(" | ", f"{_GAP} | ") if line.startswith("| ") else line for line in lines[2:]]
-    return "\n".join([lines[0].replace(" | ", f"{_GAP} | "), lines[1], *rows])
+    header, line, *rest = table.splitlines()
+    return "\n".join(
+        [header.replace(" | ", f"{_GAP} | "), line, *(row.replace(" | ", f"{_GAP} | ") for row in rest)]
+    )

@@ -1,4 +1,4 @@
-"""Whether the MLflow that shows the results knows the comparison view, whose format may change with a release."""
+"""Whether the MLflow that shows the results knows the comparison view: its format may change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.tracking_limits import without_password
 from orchestrator.tracking_links import is_server
 
 TESTED = "3.17"
-"""The minor release that `tests/orchestrator/test_browser.py` has looked at; pyproject.toml installs no other."""
+"""The minor release that `tests/orchestrator/test_browser.py` looks at; pyproject.toml installs no other."""
 PATIENCE = 3.0
 """Seconds that a server may take to tell its version."""
 
@@ -48,7 +48,7 @@ def _of_server(address: str) -> str:
 
 
 def _credentials(address: str) -> str | None:
-    """The header that MLflow's own client would send: the address's user, else the environment's or its token."""
+    """The header that MLflow's client would send: the address's user, the environment's, or its token."""
     parts = urlsplit(address)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not user:

@@ -26,12 +26,15 @@ from search_spaces.space import Distributions
 
 MOST_RUNS = 100
 """How many runs the interface loads at once."""
+MOST_CHARACTERS = 20_000
+"""Of an experiment's tag in MLflow."""
 
 _NLL, _KL, _TOTAL, _MI = "test/nll", "test/kl", "test/nll_plus_kl", "test/mutual_information"
 _COLUMNS = (
     "params.`variant`", "params.`kind`", "tags.`frontier`",
     *(f"metrics.`{name}`" for name in (_NLL, _KL, _TOTAL, _MI, "test/iw_nll")),
 )  # fmt: skip
+_FRONTIER = "frontier"
 _CURVES = {
     "kl": "KL by epoch (validation)",
     "mutual_information": "mutual information by epoch (validation)",
@@ -65,6 +68,8 @@ def view_page(experiment_id: str, sweep: str) -> str:
 def view(sweep: str, spaces: Mapping[str, Distributions], *, trials: int) -> str:
     """The view as JSON: a section on the frontier, then one for each variant that is searched.
 
+    Where that is more than MLflow holds, the last variants have none.
+
     Args:
         spaces: the searched knobs of each variant.
         trials: how many the sweep has, of all kinds.
@@ -84,25 +89,28 @@ def view(sweep: str, spaces: Mapping[str, Distributions], *, trials: int) -> str
         "isAccordionReordered": True,  # else the sections are sorted by name
         "selectedColumns": [*_COLUMNS],
         "compareRunSections": [
-            _section("Frontier", columns=2, height=400),
-            *(_section(variant, columns=2, height=360) for variant in searched),
-            *(_section(name, display=False) for name in _GENERATED),
+            _section(_FRONTIER, _title(trials), height=400),
+            *(_section(variant, variant) for variant in searched),
+            *(_section(name, name, display=False) for name in _GENERATED),
         ],
         "compareRunCharts": [*_frontier_cards(), *cards],
     }
-    return json.dumps(state, separators=(",", ":"))
+    text = json.dumps(state, separators=(",", ":"))
+    if len(text) > MOST_CHARACTERS and searched:
+        return view(sweep, dict([*searched.items()][:-1]), trials=trials)
+    return text
 
 
 def _frontier_cards() -> list[dict[str, Any]]:
     return [
-        _card("Frontier", "scatter", "SCATTER", xaxis=_metric(_KL), yaxis=_metric(_NLL)),
-        _parallel("Frontier", ["variant"], [_MI, _KL, _NLL, _TOTAL]),
-        *(_curve("Frontier", name, title) for name, title in _CURVES.items()),
+        _card(_FRONTIER, "scatter", "SCATTER", xaxis=_metric(_KL), yaxis=_metric(_NLL)),
+        _parallel(_FRONTIER, ["variant"], [_MI, _KL, _NLL, _TOTAL]),
+        *(_curve(_FRONTIER, name, title) for name, title in _CURVES.items()),
     ]
 
 
 def _variant_cards(variant: str, space: Distributions) -> list[dict[str, Any]]:
-    """Parallel coordinates over the variant's searched knobs, and NLL + KL over the first two with numbers."""
+    """Parallel coordinates over the searched knobs, and NLL + KL over the first two with numbers."""
     cards = [_parallel(variant, [trial_param(variant), *space], [_KL, _TOTAL])]
     numeric = [_param(knob) for knob in space if _is_numeric(space[knob])][:2]
     if len(numeric) == 2:
@@ -116,15 +124,23 @@ def _variant_cards(variant: str, space: Distributions) -> list[dict[str, Any]]:
 def _is_numeric(distribution: BaseDistribution) -> bool:
     if not isinstance(distribution, CategoricalDistribution):
         return True
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in distribution.choices)
+    return all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in distribution.choices
+    )
 
 
 def _key(sweep: str) -> str:
     return hashlib.sha256(sweep.encode()).hexdigest()[:32]
 
 
-def _section(name: str, *, display: bool = True, columns: int = 3, height: int = 360) -> dict[str, Any]:
-    about = {"uuid": name, "name": name, "display": display, "columns": columns, "cardHeight": height}
+def _title(trials: int) -> str:
+    if trials <= MOST_RUNS:
+        return "Frontier"
+    return f"Frontier: the first {MOST_RUNS} of {trials} runs, more with “Load more” at the end of the list"
+
+
+def _section(key: str, name: str, *, display: bool = True, height: int = 360) -> dict[str, Any]:
+    about = {"uuid": key, "name": name, "display": display, "columns": 2, "cardHeight": height}
     return about | {"isReordered": False, "deleted": False, "isGenerated": False}
 
 

@@ -51,7 +51,9 @@ def telling(version: str, credentials: str | None = None, status: int = 200) -> 
 def test_the_installed_one_is_the_tested_one() -> None:
     version = importlib.metadata.version("mlflow")
     assert version.startswith(f"{TESTED}.")
-    assert f'"mlflow>={TESTED},<3.{int(TESTED.partition(".")[2]) + 1}"' in (ROOT / "pyproject.toml").read_text()
+    assert (
+        f'"mlflow>={TESTED},<3.{int(TESTED.partition(".")[2]) + 1}"' in (ROOT / "pyproject.toml").read_text()
+    )
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "postgresql://me:secret@host/db"])
@@ -63,8 +65,8 @@ def test_a_database_is_shown_by_the_installed_one(uri: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("version", "known"),
-    [("3.17.2", True), ("3.17.0rc1", True), ("3.17", True), ("3.18.0", False), ("3.1.7", False), ("3.170.0", False),
-     ("<html>", False), ("", False), ("\xff", False)],
+    [("3.17.2", True), ("3.17.0rc1", True), ("3.17", True), ("3.18.0", False), ("3.1.7", False),
+     ("3.170.0", False), ("<html>", False), ("", False), ("\xff", False)],
 )  # fmt: skip
 def test_a_server_tells_its_version(version: str, known: bool) -> None:
     with telling(version) as host:
