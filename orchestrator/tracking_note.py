@@ -67,8 +67,9 @@ def note(
 
 
 def _spaced(table: str) -> str:
-    """The table with room between its columns."""
-    header, line, *rest = table.splitlines()
-    return "\n".join(
-        [header.replace(" | ", f"{_GAP} | "), line, *(row.replace(" | ", f"{_GAP} | ") for row in rest)]
+    """The table with room between its columns, and without line breaks in its numbers."""
+    header, line, *rest = (
+        row.replace(" ± ", "\u00a0±\u00a0").replace("| • ", "| •\u00a0").replace(" | ", f"{_GAP} | ")
+        for row in table.splitlines()
     )
+    return "\n".join([header, line.replace(_GAP, ""), *rest])

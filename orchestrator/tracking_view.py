@@ -35,13 +35,8 @@ _COLUMNS = (
     *(f"metrics.`{name}`" for name in (_NLL, _KL, _TOTAL, _MI, "test/iw_nll")),
 )  # fmt: skip
 _FRONTIER = "frontier"
-_CURVES = {
-    "kl": "KL by epoch (validation)",
-    "mutual_information": "mutual information by epoch (validation)",
-    "nll": "NLL by epoch (validation)",
-    "nll_plus_kl": "NLL + KL by epoch (validation)",
-}
-_GENERATED = ("Model metrics", "best", "test", "train")
+_CURVES = ("kl", "mutual_information", "nll", "nll_plus_kl")
+_GENERATED = ("Model metrics", "best", "test", "train", "probe")
 """Sections that the interface makes by itself."""
 
 
@@ -105,7 +100,7 @@ def _frontier_cards() -> list[dict[str, Any]]:
     return [
         _card(_FRONTIER, "scatter", "SCATTER", xaxis=_metric(_KL), yaxis=_metric(_NLL)),
         _parallel(_FRONTIER, ["variant"], [_MI, _KL, _NLL, _TOTAL]),
-        *(_curve(_FRONTIER, name, title) for name, title in _CURVES.items()),
+        *(_curve(_FRONTIER, name) for name in _CURVES),
     ]
 
 
@@ -134,9 +129,8 @@ def _key(sweep: str) -> str:
 
 
 def _title(trials: int) -> str:
-    if trials <= MOST_RUNS:
-        return "Frontier"
-    return f"Frontier: the first {MOST_RUNS} of {trials} runs, more with “Load more” at the end of the list"
+    """Some 40 characters of it are shown."""
+    return "Frontier" if trials <= MOST_RUNS else f"Frontier: the first {MOST_RUNS} of {trials} runs"
 
 
 def _section(key: str, name: str, *, display: bool = True, height: int = 360) -> dict[str, Any]:
@@ -163,13 +157,12 @@ def _param(name: str) -> dict[str, str]:
     return {"key": name, "type": "PARAM"}
 
 
-def _curve(section: str, metric: str, title: str) -> dict[str, Any]:
+def _curve(section: str, metric: str) -> dict[str, Any]:
     """A metric over the epochs."""
     return _card(
         section,
         metric,
         "LINE",
-        displayName=title,
         metricKey=metric,
         selectedMetricKeys=[metric],
         selectedYAxisMetricKey=metric,

@@ -41,7 +41,10 @@ def test_what_to_open_then_verdicts_then_the_figure_then_the_table() -> None:
         "- aggressive (kl_start=1) beats the collapsed baseline by 1.50 "
     )
     assert figure == "![the frontier](get-artifact?path=frontier_note.png&run_uuid=f00d)"
-    rows = [[cell.strip("\u2002\u200b ") for cell in row.split("|")[1:-1]] for row in table.splitlines()]
+    rows = [
+        [cell.strip("\u2002\u200b ").replace("\u00a0", " ") for cell in row.split("|")[1:-1]]
+        for row in table.splitlines()
+    ]
     run = "#/experiments/7/runs/run{}?workflowType=machine_learning"
     assert [row[0] for row in rows[2:]] == [
         f"• [aggressive]({run.format('a0')})", f"• [annealed]({run.format('t0')})", "cyclical",
@@ -49,7 +52,9 @@ def test_what_to_open_then_verdicts_then_the_figure_then_the_table() -> None:
     ]  # fmt: skip
     assert rows[2][1:5] == ["kl_start=1", "9.60", "2.00", "11.60"]
     assert all(len(row) == 11 and set("".join(row)) <= set("-:") for row in [rows[1]])
-    assert caption.startswith("nats per sentence, ± 1 standard error; • on the frontier")
+    assert caption.replace("\u00a0", " ").startswith(
+        "nats per sentence, ± 1 standard error; • on the frontier"
+    )
 
 
 def test_without_a_figure() -> None:

@@ -47,7 +47,7 @@ def test_the_frontier_comes_first() -> None:
     assert [(section["name"], section["display"]) for section in state["compareRunSections"]] == [
         ("Frontier", True),
         *((variant, True) for variant in ("annealed", "free_bits", "vq", "beta")),
-        *((made, False) for made in ("Model metrics", "best", "test", "train")),
+        *((made, False) for made in ("Model metrics", "best", "test", "train", "probe")),
     ]
     (scatter,) = charts(state, "frontier", "SCATTER")
     assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("test/kl", "test/nll")
@@ -97,7 +97,7 @@ def test_of_more_runs_than_are_loaded_the_frontier_goes_first() -> None:
     few, many = shown(trials=100), shown(trials=101)
     assert (few["orderByKey"], few["orderByAsc"]) == ("metrics.`test/nll_plus_kl`", True)
     assert (many["orderByKey"], many["orderByAsc"]) == ("tags.`frontier`", False)
-    assert "the first 100 of 101 runs" in many["compareRunSections"][0]["name"]
+    assert many["compareRunSections"][0]["name"] == "Frontier: the first 100 of 101 runs"
 
 
 def test_it_fits_into_a_tag() -> None:
