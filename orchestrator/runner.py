@@ -72,7 +72,8 @@ def _open_mlflow(
             params=sweep_params(spec, corpus),
             files=[spec.folder / SPEC_FILE, *write_about(spec.folder, plan, _cluster())],
             text=corpus_input(corpus),
-            knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
+            spaces={variant.variant: variant.distributions for variant in plan.variants},
+            trials=sum(plan.planned().values()),
         )
     if problem is not None:
         console.print(

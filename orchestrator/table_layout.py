@@ -56,13 +56,19 @@ class Layout:
             table.add_row(self._name(row), *(_coloured(cells[header]) for header in self.headers))
         return table
 
-    def markdown(self) -> str:
-        """The same rows, with the meaning of the marks underneath."""
+    def markdown(self, links: Mapping[str, str] | None = None) -> str:
+        """The same rows, with the meaning of the marks underneath.
+
+        Args:
+            links: where the name of a row leads, by its `trial_id`.
+        """
         numbers = ["---:" for _ in self.headers]
         lines = [_line(["variant", "knobs", *self.headers]), _line(["---", "---", *numbers])]
         for _, row in self.rows.iterrows():
             cells, mark = self.cells(row), f"{ON_FRONTIER} " if row["on_frontier"] else ""
-            named = [f"{mark}{row['variant']}", self._knobs(row)]
+            link = (links or {}).get(row["trial_id"])
+            name = f"[{row['variant']}]({link})" if link else row["variant"]
+            named = [f"{mark}{name}", self._knobs(row)]
             lines.append(_line([*named, *(cells[header] for header in self.headers)]))
         return "\n".join([*lines, "", f"{self.caption or 'No finished runs'}."]) + "\n"
 

@@ -43,6 +43,7 @@ from orchestrator.tracking_links import (
 from orchestrator.tracking_outbox import Outbox, Waiting
 from orchestrator.tracking_trial import trial_opening, trial_params
 from orchestrator.tracking_view import view, view_link, view_tag
+from search_spaces.space import Distributions
 
 __all__ = [
     "Delivery",
@@ -110,7 +111,8 @@ class MlflowTracker:
         params: Mapping[str, str] | None = None,
         files: Sequence[Path] = (),
         text: Input | None = None,
-        knobs: Sequence[str] = (),
+        spaces: Mapping[str, Distributions] | None = None,
+        trials: int = 0,
         wait_s: float = 15.0,
     ) -> str | None:
         """Opens MLflow and the parent run, or continues it; waits at most `wait_s` seconds for that.
@@ -118,13 +120,14 @@ class MlflowTracker:
         Args:
             files: what the sweep runs by: spec, environment.
             text: the corpus.
-            knobs: the searched ones, for the comparison of trials.
+            spaces: the searched knobs of each variant, for the comparison of trials.
+            trials: how many there will be, of all kinds.
 
         Returns:
             What is wrong if MLflow did not answer. The sweep can go on: logging is tried again.
         """
         self._post([*param_entries(SWEEP, params or {}), Change(SWEEP, now_ms(), "RUNNING")])
-        self._post([View(SWEEP, view_tag(self.sweep), view(self.sweep, knobs))])
+        self._post([View(SWEEP, view_tag(self.sweep), view(self.sweep, spaces or {}, trials=trials))])
         self._post([text] if text is not None else [])
         self._post(self._artifacts(SWEEP, files))
         return self.connect(wait_s)

@@ -8,6 +8,7 @@ from orchestrator.records import TrialPlan
 from orchestrator.tracking_entries import Opening
 from orchestrator.tracking_limits import LONGEST_NAME, shortened
 from orchestrator.tracking_links import KIND_TAG, PLAN_TAG
+from orchestrator.tracking_view import trial_param
 
 
 def trial_opening(trial_id: str, plan: TrialPlan, start_ms: int) -> Opening:
@@ -20,8 +21,9 @@ def trial_opening(trial_id: str, plan: TrialPlan, start_ms: int) -> Opening:
 
 
 def trial_params(plan: TrialPlan) -> dict[str, str]:
-    """Every knob of the variant, searched or not, and what the trial is."""
+    """Every knob of the variant, searched or not, and what the trial is; its kind also as the param that the
+    trials of other variants lack."""
     variant = plan.build()
     about = {"variant": plan.variant, "kind": plan.kind, "seed": plan.seed}
-    about["decoder_label"] = variant.decoder_label
+    about |= {"decoder_label": variant.decoder_label, trial_param(plan.variant): plan.kind}
     return {name: str(value) for name, value in (variant.knobs() | about).items()}

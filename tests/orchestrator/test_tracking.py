@@ -62,6 +62,7 @@ def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Pa
     }
     knobs = {name: str(value) for name, value in plan(cycles=3).build().knobs().items()}
     about = {"variant": "cyclical", "kind": "trial", "seed": "1", "decoder_label": "lstm"}
+    about |= {"cyclical/kind": "trial"}
     assert trial.data.params == knobs | about
     assert trial.data.params["cycles"] == "3"
     assert reader.history("t0", "nll") == [(1, 9.0), (2, 8.0)]

@@ -16,7 +16,10 @@ import pytest
 
 from orchestrator.tracking import MlflowTracker, sqlite_uri, sweep_link, ui_address, ui_command, view_link
 from orchestrator.tracking_view import view, view_tag
+from search_spaces.space import Extent, load_space
 from tests.orchestrator.tracking_fixtures import Reader, delivered, free_port, plan, running
+
+SPACES = {"cyclical": load_space("cyclical").distributions(Extent(6))}
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +94,7 @@ def test_a_bare_mlflow_ui_shows_the_sweep(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(folder)
     Path("frontier.csv").write_text("nll,kl\n")
     tracker = MlflowTracker("sqlite:///mlflow.db", "it's s", folder)
-    assert tracker.start_sweep(knobs=("cycles",)) is None
+    assert tracker.start_sweep(spaces=SPACES, trials=1) is None
     tracker.start_trial("t0", plan())
     tracker.log_metrics("t0", {"nll": 1.0}, 1)
     tracker.finish_sweep(status="FINISHED", artifacts=[Path("frontier.csv")])
@@ -111,7 +114,7 @@ def test_a_bare_mlflow_ui_shows_the_sweep(tmp_path: Path, monkeypatch: pytest.Mo
             assert answer.read() == b"nll,kl\n"
         experiment = ask(port, f"api/2.0/mlflow/experiments/get?experiment_id={tracker.experiment_id}")
         tags = {tag["key"]: tag["value"] for tag in experiment["experiment"]["tags"]}
-        assert tags[view_tag("it's s")] == view("it's s", ["cycles"])
+        assert tags[view_tag("it's s")] == view("it's s", SPACES, trials=1)
 
 
 def ask(port: int, path: str, body: object = None) -> Any:
@@ -179,4 +182,3 @@ def test_commands_and_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
     key = view_tag("s").removeprefix("mlflow.sharedViewState.")
     assert view_link("http://host:1", "7", "s").endswith(f"&compareRunsMode=CHART&viewStateShareKey={key}")
-    assert len(view("s" * 250, [f"knob_number_{number}" for number in range(40)])) < 20_000
