@@ -5,6 +5,8 @@ from __future__ import annotations
 from orchestrator.figure_style import baseline_colour, style
 from trainables.variants import BASELINE
 
+COLOUR_TAG = "mlflow.runColor"
+"""What MLflow's interface draws a run in."""
 TINT = 0.3
 """Share of the colour in its tint; the rest is white."""
 

@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from orchestrator.records import TrialPlan
@@ -23,6 +24,7 @@ from orchestrator.tracking_entries import (
     Entry,
     Input,
     Metrics,
+    Note,
     Opening,
     RunStatus,
     View,
@@ -40,9 +42,13 @@ from orchestrator.tracking_links import (
     ui_address,
     ui_command,
 )
+from orchestrator.tracking_note import NoteTargets
 from orchestrator.tracking_outbox import Outbox, Waiting
+from orchestrator.tracking_placeholders import EXPERIMENT as EXPERIMENT_ID
+from orchestrator.tracking_placeholders import of_run
 from orchestrator.tracking_trial import trial_opening, trial_params
-from orchestrator.tracking_view import view, view_link, view_tag
+from orchestrator.tracking_version import knows_view
+from orchestrator.tracking_view import view, view_link, view_page, view_tag
 from search_spaces.space import Distributions
 
 __all__ = [
@@ -100,10 +106,27 @@ class MlflowTracker:
 
     @property
     def comparison_link(self) -> str | None:
-        """Link to charts of all trials: NLL over KL, knobs, curves; None while MLflow has not answered."""
-        if self.experiment_id is None:
+        """Link to charts of all trials: NLL over KL, knobs, curves; None while MLflow has not answered, and
+        where it does not know such a view."""
+        if self.experiment_id is None or not self._view_is_known:
             return None
         return view_link(ui_address(self.tracking_uri), self.experiment_id, self.sweep)
+
+    def note_targets(self, trial_ids: Iterable[str], artifacts: Sequence[str], figure: str) -> NoteTargets:
+        """What the sweep's note links to, with placeholders for ids."""
+        table = sweep_link("", EXPERIMENT_ID, self.sweep).lstrip("/")
+        return NoteTargets(
+            EXPERIMENT_ID,
+            of_run(SWEEP),
+            {trial_id: of_run(trial_id) for trial_id in trial_ids},
+            view_page(EXPERIMENT_ID, self.sweep) if self._view_is_known else table,
+            artifacts,
+            figure,
+        )
+
+    @cached_property
+    def _view_is_known(self) -> bool:
+        return knows_view(self.tracking_uri)
 
     def start_sweep(
         self,
@@ -196,13 +219,11 @@ class MlflowTracker:
 
         Args:
             metrics: a summary; a resumed sweep replaces that of the earlier run of the command.
-            note: Markdown, shown above the run.
+            note: Markdown, shown above the run; with placeholders for ids.
         """
         values, _ = self._checked(metrics or {})
         self._post([Metrics(SWEEP, now_ms(), 0, values)] if values else [])
-        self._post(
-            tag_entries(SWEEP, {} if note is None else {"mlflow.note.content": shortened_markdown(note)})
-        )
+        self._post([] if note is None else [Note(SWEEP, shortened_markdown(note))])
         self._post(self._artifacts(SWEEP, artifacts))
         self._post([Change(SWEEP, now_ms(), status)])
 

@@ -97,7 +97,16 @@ class View:
     kind: Literal["view"] = "view"
 
 
-Entry = Opening | Metrics | Params | Tags | Change | Artifact | Input | View
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Markdown above a run, with placeholders for ids (`tracking_placeholders`)."""
+
+    run: str
+    text: str
+    kind: Literal["note"] = "note"
+
+
+Entry = Opening | Metrics | Params | Tags | Change | Artifact | Input | View | Note
 
 _FORMAT: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 

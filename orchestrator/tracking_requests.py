@@ -12,6 +12,7 @@ from orchestrator.tracking_entries import (
     Entry,
     Input,
     Metrics,
+    Note,
     Opening,
     Params,
     Tags,
@@ -39,7 +40,7 @@ class Points:
     points: Sequence[Point]
 
 
-Content = Opening | Params | Points | Tags | Change | Artifact | Input | View
+Content = Opening | Params | Points | Tags | Change | Artifact | Input | View | Note
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,16 @@ def _of_run(run: str, entries: Sequence[Entry]) -> Iterator[Request]:
     tags = [entry for entry in entries if isinstance(entry, Tags)]
     for values, settled in _merged([entry.values for entry in tags]):
         yield Request(Tags(run, values), others=settled)
-    for kind in (View, Input, Artifact):
+    for kind in (View, Input, Artifact, Note):
         yield from _each(entries, kind)
     changes = [entry for entry in entries if isinstance(entry, Change)]
     if changes:
         yield Request(changes[-1], others=len(changes))
 
 
-def _each(entries: Sequence[Entry], kind: type[Opening | View | Input | Artifact]) -> Iterator[Request]:
+def _each(
+    entries: Sequence[Entry], kind: type[Opening | View | Input | Artifact | Note]
+) -> Iterator[Request]:
     for entry in entries:
         if isinstance(entry, kind):
             yield Request(entry, others=size(entry)[1])

@@ -25,8 +25,9 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 
 from orchestrator.tracking_courier import Refused
-from orchestrator.tracking_entries import SWEEP, Artifact, Change, Input, Opening, Params, Tags, View
+from orchestrator.tracking_entries import SWEEP, Artifact, Change, Input, Note, Opening, Params, Tags, View
 from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, database_file, equals
+from orchestrator.tracking_placeholders import filled
 from orchestrator.tracking_requests import Content, Points
 
 logger = logging.getLogger(__name__)
@@ -130,6 +131,11 @@ class MlflowStore:
         if not path.is_file():
             raise Refused(f"no file {path}")
         self._client.log_artifact(run_id, str(path))
+
+    @_write.register
+    def _(self, content: Note, run_id: str) -> None:
+        text = filled(content.text, self.experiment_id, self._run_id)
+        self._client.set_tag(run_id, "mlflow.note.content", text)
 
     @_write.register
     def _(self, content: Change, run_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestrator.records import TrialPlan
+from orchestrator.run_colours import COLOUR_TAG, run_colour
 from orchestrator.tracking_entries import Opening
 from orchestrator.tracking_limits import LONGEST_NAME, shortened
 from orchestrator.tracking_links import KIND_TAG, PLAN_TAG
@@ -17,6 +18,7 @@ def trial_opening(trial_id: str, plan: TrialPlan, start_ms: int) -> Opening:
     if plan.kind != "trial":
         name = f"{name} ({plan.kind}, seed {plan.seed})"
     tags = {KIND_TAG: plan.kind, "variant": plan.variant, PLAN_TAG: json.dumps(plan.config())}
+    tags[COLOUR_TAG] = run_colour(plan.variant, on_frontier=False)
     return Opening(trial_id, start_ms, shortened(name, LONGEST_NAME), tags)
 
 

@@ -13,6 +13,7 @@ from orchestrator.tracking_entries import (
     Entry,
     Input,
     Metrics,
+    Note,
     Opening,
     Params,
     Tags,
@@ -33,6 +34,7 @@ EACH: list[Entry] = [
     Artifact(SWEEP, "frontier.png"),
     Input(SWEEP, "reviews", "0123456789abcdef", "ptb:/data/a b", "{}"),
     View(SWEEP, "mlflow.sharedViewState.x", "{}"),
+    Note(SWEEP, "# Done \ue000t0\ue001"),
 ]
 
 
