@@ -21,11 +21,11 @@ from orchestrator.examination import Examiner
 from orchestrator.findings import Findings
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
-from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.search import ReconcileCallback, SweepSearcher
 from orchestrator.spec import SPEC_FILE, SweepSpec
 from orchestrator.storage_guard import StorageGuard
+from orchestrator.sweep_report import Report
 from orchestrator.text_pages import PAGE
 from orchestrator.tracking import MlflowTracker, ui_command
 from orchestrator.tracking_callback import TrackingCallback
