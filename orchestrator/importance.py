@@ -24,12 +24,12 @@ from orchestrator.results import TrialResult
 
 TARGETS = {"nll": "NLL", "kl": "KL", "behind": "behind the frontier"}
 """What is explained, by its name in a table. The last is how far a trial stays behind the frontier of its
-sweep's trials and baselines: the nats that both of its objectives lack, 0 on the frontier. Whether it is on it
-would be one bit a trial, and nothing at all for a variant that has no trial there."""
+sweep's trials and baselines: the nats that both of its objectives lack, 0 on the frontier. Whether it is on
+the frontier would be one bit a trial, and nothing at all for a variant that has no trial there."""
 FEWEST_TRIALS = 10
 EXPLAINED = 0.1
-"""Below this share of unseen trials' variance the forest has learnt nothing. Of figures that are pure noise it
-"explains" more in one of eight samples of 10 trials, in one of thirty of 16."""
+"""Below this share of unseen trials' variance the forest has learnt nothing. Of figures that are pure noise
+it "explains" more in one of eight samples of 10 trials, in one of thirty of 16."""
 SEED = 0
 _TREES, _DEPTH = 64, 64
 
@@ -80,7 +80,7 @@ def importances(
 
 def behind(points: FloatArray) -> FloatArray:
     """How far each point (KL, NLL) is behind the frontier of all: the least ε in nats by which both of its
-    objectives must fall for no point to be lower in both; 0 on the frontier, NaN for one that is not finite."""
+    objectives must fall for no point to be lower in both; 0 on the frontier, NaN if it is not finite."""
     distance = np.full(len(points), math.nan)
     finite = np.isfinite(points).all(axis=1)
     front = points[non_dominated(points[:, 0], points[:, 1])]

@@ -143,10 +143,9 @@ def _cautions(sweeps: Sequence[ComparedSweep], seeds: Mapping[str, int]) -> list
     found: list[str] = []
     for one, two in combinations(sweeps, 2):
         if one.digest != two.digest or one.digest is None:
-            found.append(
-                f"{one.name} and {two.name} are not known to have the same corpus: their gains alone can be "
-                "compared"
-            )
+            known = one.digest is not None and two.digest is not None
+            relation = "have different corpora" if known else "are not known to have the same corpus"
+            found.append(f"{one.name} and {two.name} {relation}: only their gains can be compared")
     found += [
         f"{sweep.name} has no baseline: it has neither gains nor an area gained"
         for sweep in sweeps

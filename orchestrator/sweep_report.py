@@ -12,8 +12,9 @@ from rich.console import Console
 from orchestrator.curve_view import CostView, Curve, cost_view, training_curves
 from orchestrator.equal_compute import COLUMNS, SECONDS, TOKENS, baseline_budget, equal_compute, exceeds
 from orchestrator.equal_compute_tables import equal_compute_markdown, equal_compute_table
-from orchestrator.figures import cost_png, curves_png, frontier_html, frontier_png, sections
+from orchestrator.figures import cost_png, curves_png, frontier_figure, frontier_png, sections
 from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
+from orchestrator.html_page import Section, write_page
 from orchestrator.iw_gain import with_iw_gain
 from orchestrator.results import (
     ERROR,
@@ -73,8 +74,7 @@ class Report:
         png, html, csv, markdown, curves, cost, equal, trials = paths = [folder / name for name in names]
         title, floor = self.title, self.entropy_floor
         frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=png)
-        frontier_html(self.configurations, self.runs, title=title, entropy_floor=floor, path=html,
-                      more=sections(self.curves, self.over_cost))  # fmt: skip
+        write_page(self.page_sections(), title=title, path=html)
         write_csv(self.configurations, csv)
         markdown.write_text(self.markdown(), encoding="utf-8")
         curves_png(self.curves, title=title, path=curves)
@@ -83,10 +83,12 @@ class Report:
         write_csv(self.runs, trials)
         return paths
 
-    def show(self, console: Console) -> None:
-        """The frontier table and a verdict on each variant; the table at equal compute where it differs."""
+    def show(self, console: Console, *, all_rows: bool = False) -> None:
+        """The frontier table, `all_rows` of it or those that matter, and a verdict on each variant; the table
+        at equal compute where it differs."""
         console.print()
-        console.print(frontier_table(self.configurations, entropy_floor=self.entropy_floor))
+        table = frontier_table(self.configurations, entropy_floor=self.entropy_floor, all_rows=all_rows)
+        console.print(table)
         console.print()
         for verdict in verdicts(self.configurations):
             console.print(f"• {verdict}", markup=False, highlight=False)
@@ -94,10 +96,17 @@ class Report:
             console.print()
             console.print(equal_compute_table(self.at_tokens))
 
-    def markdown(self) -> str:
+    def page_sections(self) -> list[Section]:
+        """The figures of the page: the frontier, then the trainings."""
+        floor = self.entropy_floor
+        figure = frontier_figure(self.configurations, self.runs, title=self.title, entropy_floor=floor)
+        return [Section("frontier", figure), *sections(self.curves, self.over_cost)]
+
+    def markdown(self, *, all_rows: bool = False) -> str:
         """Table and verdicts, then the table at equal compute."""
         sentences = "\n".join(f"- {verdict}" for verdict in verdicts(self.configurations))
-        table = frontier_markdown(self.configurations, entropy_floor=self.entropy_floor)
+        floor = self.entropy_floor
+        table = frontier_markdown(self.configurations, entropy_floor=floor, all_rows=all_rows)
         return f"{table}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
 
     def metrics(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from orchestrator.frontier import best_of_each_variant
 from orchestrator.gain import SIGNIFICANT
+from orchestrator.plain_table import PlainTable
 from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, WINS, Layout, with_baselines
 from orchestrator.wording import difference, number, plural, signed, uncertainty
 
@@ -45,6 +46,13 @@ def frontier_markdown(
 ) -> str:
     """The rows of ``frontier_table`` as a Markdown table, with the meaning of its marks underneath."""
     return _layout(configurations, entropy_floor, all_rows).markdown()
+
+
+def frontier_plain(
+    configurations: pd.DataFrame, *, entropy_floor: float | None, all_rows: bool = False
+) -> PlainTable:
+    """The rows of ``frontier_table`` as text, for a page."""
+    return _layout(configurations, entropy_floor, all_rows).plain()
 
 
 def write_csv(configurations: pd.DataFrame, path: Path) -> None:
