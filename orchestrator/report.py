@@ -54,11 +54,11 @@ class Form(StrEnum):
 @app.command(epilog=_EPILOG)
 def main(
     sweeps: Annotated[
-        list[str], typer.Argument(metavar="SWEEP…", help="Names of recorded sweeps; several are compared.")
+        list[str], typer.Argument(metavar="SWEEP", help="Names of recorded sweeps; several are compared.")
     ],
     format_: Annotated[
         Form,
-        typer.Option("--format", help="Tables for a terminal, a page, Markdown, the configurations, all."),
+        typer.Option("--format", help="html: a page to explore; csv: the configurations; json: all figures."),
     ] = Form.TABLE,
     output: Annotated[
         Path | None,
@@ -148,10 +148,10 @@ def _write(reports: StoredReports, form: Form, output: Path | None, *, all_rows:
         if output is None or isinstance(error, BrokenPipeError):
             raise
         raise StoreError(
-            f"--output must be a file that can be written, got {error.strerror!r}: {output}"
+            f"--output must be a file that can be written, got {error.strerror!r} for {output}"
         ) from error
     if output is not None:
-        typer.echo(os.path.relpath(output), err=form is not Form.HTML)
+        typer.echo(os.path.relpath(output))
 
 
 def _page_path(reports: StoredReports) -> Path:

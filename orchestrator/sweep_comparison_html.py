@@ -25,8 +25,8 @@ SWEEP_COLOURS = (
 ATTAINMENT_TITLE = "On how many seeds it is attained"
 ATTAINMENT_TEXT = (
     "Empirical attainment surfaces over fresh training seeds: what lies above and to the right of a line is "
-    "attained on one seed at least (best, dotted), on half of them (median), on every one (worst, dashed). The "
-    "lower panel shows the same lines as NLL + KL less the sweep's lowest baseline."
+    "attained on one seed at least (best, dotted), on half of them (median), on every one (worst, dashed). "
+    "The lower panel shows the same lines as NLL + KL less the sweep's lowest baseline."
 )
 _LEGEND = "best, less the baseline<br>filled: beats the baseline<br>bars: ±3 standard errors<br> "
 _DASHES = {"best": ("dot", 1.5), "median": ("solid", 2.5), "worst": ("dash", 1.5)}
@@ -166,8 +166,9 @@ def _surfaces(looks: Sequence[_Look], surfaces: pd.DataFrame) -> go.Figure:
             if corners.empty:
                 continue
             kl, nll = staircase(corners, kl_limits[1], nll_limits[1])
+            name = safe(f"{look.sweep.name}, {surface}")
             common = {
-                "mode": "lines", "legendgroup": look.sweep.name, "name": safe(f"{look.sweep.name}, {surface}"),
+                "mode": "lines", "legendgroup": look.sweep.name, "name": name,
                 "line": {"color": look.colour, "dash": dash, "width": width},
             }  # fmt: skip
             figure.add_trace(go.Scatter(x=kl, y=nll, **common), row=_UPPER, col=1)

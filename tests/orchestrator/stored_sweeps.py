@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from optuna.distributions import BaseDistribution, distribution_to_json
 
 from orchestrator.results import TrialResult
 
 EXPERIMENT = "text-vae-sweep"
-_START_MS = 1_760_000_000_000
+START_MS = 1_760_000_000_000
 
 
 def store(
@@ -29,18 +29,19 @@ def store(
     distributions: Mapping[str, Mapping[str, BaseDistribution]] | None = None,
     status: str = "FINISHED",
     with_losses: bool = True,
+    start_ms: int = START_MS,
 ) -> str:
     """Writes a parent run and one for each trial, a second apart; the parent's id."""
     client = MlflowClient(tracking_uri=uri)
     experiment = experiment_id(client, Path(uri.removeprefix("sqlite:///")).parent)
     tags = {"orchestrator.sweep": name, "orchestrator.kind": "sweep"}
-    parent = str(client.create_run(experiment, _START_MS, tags, name).info.run_id)
+    parent = str(client.create_run(experiment, start_ms, tags, name).info.run_id)
     params = {"corpus": f"{corpus}:long", "corpus_name": corpus, "digest": digest, "epochs": "4"}
     if entropy_floor is not None:
         params["entropy_floor"] = repr(entropy_floor)
     client.log_batch(parent, params=[Param(key, value) for key, value in params.items()])
     for number, result in enumerate(results):
-        store_trial(client, experiment, parent, name, result, _START_MS + 1000 * (number + 1))
+        store_trial(client, experiment, parent, name, result, start_ms + 1000 * (number + 1))
     with tempfile.TemporaryDirectory() as folder:
         spaces, losses = Path(folder, "search_spaces.json"), Path(folder, "losses.npz")
         spaces.write_text(json.dumps(_spaces(distributions or {})))
@@ -77,18 +78,16 @@ def store_trial(
         Metric(key, float(value), start_ms + step, step)
         for step, epoch in enumerate(result.history, 1)
         for key, value in epoch.items()
-        if key != "epoch" and np.isfinite(value)
+        if key != "epoch" and np.isfinite(value)  # the tracker drops what MLflow cannot hold
     ]
     if not result.history:
         points += [Metric(key, value, start_ms, 0) for key, value in result.cost.items()]
+    examined = result.iw_losses_N is not None
     for key, value in result.final.items():
-        points.append(Metric(key, float(value), start_ms + epochs, epochs))
-    if result.iw_losses_N is not None:  # what the training itself found stands a step before
-        points.append(Metric("test/iw_nll", 99.0, start_ms + epochs, epochs))
-        points.append(
-            Metric("test/iw_nll", float(result.final["test/iw_nll"]), start_ms + epochs, epochs + 1)
-        )
-        points = [p for p in points if (p.key, p.step, p.value != 99.0) != ("test/iw_nll", epochs, True)]
+        later = examined and key.startswith(("test/iw_", "probe/"))
+        if later:  # what the training itself found stands a step before
+            points.append(Metric(key, float(value) + 1.0, start_ms + epochs, epochs))
+        points.append(Metric(key, float(value), start_ms + epochs, epochs + later))
     for first in range(0, len(points), 1000):
         client.log_batch(run, metrics=points[first : first + 1000])
     if result.failure:
