@@ -24,7 +24,7 @@ class StoredSweep:
         title: corpus and name, as over the sweep's own figures.
         corpus_digest: None where it was not recorded; sweeps with the same one share their test sentences.
         entropy_floor: of the corpus in nats per sentence, None where it is unknown.
-        results: the trials in the order in which they were started.
+        results: the trials in the sweep's order.
         distributions: what was searched, by variant and knob.
         notes: what is missing, a sentence each.
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orchestrator.frontier import best_of_each_variant
 from orchestrator.iw_gain import trials_of_configurations
-from orchestrator.paired_test import FEWEST_SEEDS, PairedTest, holm, paired_test
+from orchestrator.paired_comparison import FEWEST_SEEDS, PairedTest, holm, paired_test
 
 OVERALL = "best of all"
 COLUMNS = (

@@ -27,7 +27,7 @@ from orchestrator.tracking_opening import check_store, patient, reason
 from orchestrator.wording import plural
 from trainables.parts import hint
 
-PLAN_TAG, FAILURE_TAG = "orchestrator.plan", "orchestrator.failure"
+PLAN_TAG, FAILURE_TAG, NUMBER_TAG = "orchestrator.plan", "orchestrator.failure", "orchestrator.number"
 LOSSES_FILE, SPACES_FILE, IW_PREFIX = "losses.npz", "search_spaces.json", "iw/"
 HISTORY = (
     "nll", "kl", "nll_plus_kl", "nll_plus_kl_se", "mutual_information", "active_units", "kl_weight",
@@ -36,7 +36,7 @@ HISTORY = (
 """Metrics that a report needs of every epoch."""
 _FINAL = ("best/", "test/", "probe/", "best_epoch")
 _COMPLETE = {"test/nll", "test/kl", "test/nll_plus_kl", "test/active_units"}
-_PAGE = 1000
+_PAGE = 200
 _READERS = 8
 
 Losses = Mapping[str, NDArray[np.float32] | NDArray[np.float64]]
@@ -104,7 +104,8 @@ class SweepReader:
         )
 
     def _runs(self, name: str) -> tuple[Run, list[Run]]:
-        """The sweep's own run and those of its trials, in the order in which they were started."""
+        """The sweep's own run and those of its trials in their order; those without a number come last, as
+        they were started, which is not always as they were planned."""
         try:
             runs = list(self._search(equals(SWEEP_TAG, name)))
         except ValueError as error:
@@ -118,7 +119,8 @@ class SweepReader:
                 f"a sweep's name must be the only one of its kind, got {name!r} {len(parents)} times in "
                 f"{self._place}: delete all but one of the runs {ids}"
             )
-        return parents[0], [run for run in runs if run.data.tags.get(TRIAL_TAG)]
+        trials = [run for run in runs if run.data.tags.get(TRIAL_TAG)]
+        return parents[0], sorted(trials, key=_number)
 
     def _search(self, condition: str) -> Iterator[Run]:
         """Runs with the condition, oldest first."""
@@ -187,6 +189,12 @@ class _Files:
         except Exception as error:  # whatever the artifacts' store raises, the metrics are there
             self.problems.append(f"{name} is out of reach: {reason(error)}")
             return None
+
+
+def _number(run: Run) -> float:
+    """The trial's place in the sweep; infinity where it was not recorded."""
+    number = str(run.data.tags.get(NUMBER_TAG, ""))
+    return int(number) if number.isdecimal() else math.inf
 
 
 def _plan(run: Run) -> TrialPlan | None:

@@ -41,7 +41,7 @@ def store(
         params["entropy_floor"] = repr(entropy_floor)
     client.log_batch(parent, params=[Param(key, value) for key, value in params.items()])
     for number, result in enumerate(results):
-        store_trial(client, experiment, parent, name, result, start_ms + 1000 * (number + 1))
+        store_trial(client, experiment, parent, name, result, number, start_ms + 1000 * (number + 1))
     with tempfile.TemporaryDirectory() as folder:
         spaces, losses = Path(folder, "search_spaces.json"), Path(folder, "losses.npz")
         spaces.write_text(json.dumps(_spaces(distributions or {})))
@@ -63,7 +63,13 @@ def experiment_id(client: MlflowClient, folder: Path) -> str:
 
 
 def store_trial(
-    client: MlflowClient, experiment: str, parent: str, sweep: str, result: TrialResult, start_ms: int
+    client: MlflowClient,
+    experiment: str,
+    parent: str,
+    sweep: str,
+    result: TrialResult,
+    number: int | None,
+    start_ms: int,
 ) -> None:
     plan, epochs = result.plan, len(result.history)
     tags = {
@@ -71,6 +77,8 @@ def store_trial(
         "orchestrator.trial_id": result.trial_id, "mlflow.parentRunId": parent,
         "orchestrator.plan": json.dumps(plan.config()),
     }  # fmt: skip
+    if number is not None:
+        tags["orchestrator.number"] = str(number)
     if result.failure:
         tags["orchestrator.failure"] = result.failure
     run = str(client.create_run(experiment, start_ms, tags).info.run_id)

@@ -275,10 +275,20 @@ def test_a_report_of_a_real_sweep_equals_its_own(small: tuple[Sweep, list[str]],
     pd.testing.assert_frame_equal(one, two, check_exact=True, check_dtype=False)
 
 
-def test_a_trial_added_later_comes_last(folder: Path) -> None:
-    """Runs are ordered by their start: the order in which they were logged does not matter."""
-    uri, direct = sqlite_uri(folder), results()
-    parent = store(uri, "s", direct[1:3])
-    client = MlflowClient(tracking_uri=uri)
-    store_trial(client, experiment_id(client, folder), parent, "s", direct[0], 1)
-    assert [one.trial_id for one in read(folder).results] == ["b0", "b1", "t0"]
+@pytest.mark.parametrize(
+    ("numbers", "order"),
+    [
+        ((0, 1, 2), ["b0", "b1", "t0"]),
+        ((9, 10, 2), ["t0", "b0", "b1"]),
+        ((None, None, 3), ["t0", "b1", "b0"]),
+    ],
+)
+def test_trials_come_in_the_order_of_their_numbers(
+    folder: Path, numbers: tuple[int | None, ...], order: list[str]
+) -> None:
+    """They were started in another one; those without a number come as they were started."""
+    uri = sqlite_uri(folder)
+    parent, client = store(uri, "s", []), MlflowClient(tracking_uri=uri)
+    for started, (number, result) in enumerate(zip(numbers, results()[:3], strict=True)):
+        store_trial(client, experiment_id(client, folder), parent, "s", result, number, 1000 - started)
+    assert [one.trial_id for one in read(folder).results] == order

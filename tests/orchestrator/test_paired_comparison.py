@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.paired_test import holm, paired_test
+from orchestrator.paired_comparison import holm, paired_test
 
 
 def test_by_hand() -> None:

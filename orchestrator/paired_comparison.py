@@ -47,9 +47,10 @@ def paired_test(first: Sequence[npt.ArrayLike], second: Sequence[npt.ArrayLike])
     * training seeds: s² / n with n − 1 for each side, s² being the variance of the runs' means.
 
     Together they have (Σ v)² / Σ (v² / df) degrees of freedom: between two sides of three runs a few, where
-    the seeds' noise prevails. What a seed does to single sentences stands in two components, so the test errs
-    on the safe side. Runs of two sweeps with the same seed share initial weights and batches; the test takes
-    them as independent, which errs on the safe side as well.
+    the seeds' noise prevails. What a seed does to single sentences stands in two components, so from three
+    runs a side on the test errs on the safe side; with two it rejects 6.5 % of true nulls at 5 % (simulated).
+    Runs of two sweeps with the same seed share initial weights and batches; the test takes them as
+    independent, which errs on the safe side as well.
 
     Args:
         first, second: NLL + KL of each test sentence, one vector a run: same sentences, same order in all.
