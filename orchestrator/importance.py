@@ -146,7 +146,10 @@ def _importance(variant: str, target: str, space: _Space, figures: FloatArray) -
     explained = _explained(kept.features(), figures[finite])
     if not explained >= EXPLAINED:
         return without(f"the knobs explain nothing of it in {trials} trials", explained)
-    return Importance(variant, target, trials, _shares(kept, figures[finite]), explained)
+    try:
+        return Importance(variant, target, trials, _shares(kept, figures[finite]), explained)
+    except ValueError:  # a value that its distribution does not hold
+        return without("its trials do not fit its search space")
 
 
 def _explained(features: FloatArray, figures: FloatArray) -> float:

@@ -91,7 +91,7 @@ def _parts(reports: StoredReports, all_rows: bool) -> Iterator[Part]:
         (one,) = reports.reports
         figure, *more = one.report.page_sections()
         yield figure
-        yield from _tables(one, all_rows, "")
+        yield from _tables(one, all_rows)
         yield from more
     else:
         yield from comparison_sections(comparison, title=reports.title)
@@ -100,19 +100,24 @@ def _parts(reports: StoredReports, all_rows: bool) -> Iterator[Part]:
         if comparison.cautions:
             yield Sentences("What cannot be compared", comparison.cautions)
         for one in reports.reports:
-            yield from _tables(one, all_rows, f"{one.sweep.name}: ")
+            yield from _tables(one, all_rows, one.sweep.name)
 
 
-def _tables(one: StoredReport, all_rows: bool, prefix: str) -> Iterator[Part]:
+def _tables(one: StoredReport, all_rows: bool, sweep: str = "") -> Iterator[Part]:
+    """A sweep's tables; below its name where there are several."""
+
+    def heading(text: str) -> str:
+        return f"{sweep}: {text[0].lower()}{text[1:]}" if sweep else text
+
     report = one.report
     table = frontier_plain(report.configurations, entropy_floor=report.entropy_floor, all_rows=all_rows)
-    yield Table(f"{prefix}configurations", table)
+    yield Table(heading("Configurations"), table)
     if found := verdicts(report.configurations):
-        yield Sentences(f"{prefix}verdicts", found)
+        yield Sentences(heading("Verdicts"), found)
     knobs = importance_table(one.importances)
-    yield Table(f"{prefix}{knobs.title[0].lower()}{knobs.title[1:]}", knobs)
+    yield Table(heading(knobs.title), knobs)
     if one.sweep.notes:
-        yield Sentences(f"{prefix}what is missing", one.sweep.notes)
+        yield Sentences(heading("What is missing"), one.sweep.notes)
 
 
 def _sweep(one: StoredReport) -> dict[str, object]:

@@ -44,18 +44,13 @@ def comparison_tables(comparison: Comparison) -> list[PlainTable]:
     return [_indicators(comparison), _epsilons(comparison), _tests(comparison.tests)]
 
 
-def importance_table(importances: Sequence[Importance], sweep: str | None = None) -> PlainTable:
-    """A row for each variant and target; one alone where no target can be explained for the same reason.
-
-    Args:
-        sweep: for the title, where there are several.
-    """
+def importance_table(importances: Sequence[Importance]) -> PlainTable:
+    """A row for each variant and target; one alone where no target can be explained for the same reason."""
     headers = ["variant", "target", "trials", "R²", "share of each knob"]
     rows = [row for _, group in groupby(importances, lambda one: one.variant) for row in _importance(group)]
-    title = IMPORTANCE_TITLE + (f": {sweep}" if sweep else "")
     words = ["variant", "target", "share of each knob"]
     caption = _IMPORTANCE_CAPTION if any(one.shares for one in importances) else ""
-    return PlainTable(title, headers, rows, words, caption if rows else "No knobs were searched")
+    return PlainTable(IMPORTANCE_TITLE, headers, rows, words, caption if rows else "No knobs were searched")
 
 
 def _indicators(comparison: Comparison) -> PlainTable:

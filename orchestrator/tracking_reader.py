@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from mlflow import MlflowClient
@@ -39,6 +40,7 @@ _COMPLETE = {"test/nll", "test/kl", "test/nll_plus_kl", "test/active_units"}
 _PAGE = 200
 _READERS = 8
 
+T = TypeVar("T")
 Losses = Mapping[str, NDArray[np.float32] | NDArray[np.float64]]
 
 
@@ -159,36 +161,35 @@ class _Files:
 
     def losses(self) -> Losses:
         """By name in the file; empty where there is none."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = self._fetch(LOSSES_FILE, folder)
-            if path is None:
-                self.problems.append(f"without {LOSSES_FILE} the gains have no standard errors")
-                return {}
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+        return self._read(LOSSES_FILE, _losses, "the gains have no standard errors")
 
-    def distributions(self) -> dict[str, dict[str, BaseDistribution]]:
+    def distributions(self) -> Mapping[str, Mapping[str, BaseDistribution]]:
         """By variant and knob; empty where they are not stored."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = self._fetch(SPACES_FILE, folder)
-            if path is None:
-                self.problems.append(f"without {SPACES_FILE} no knob's importance is known")
-                return {}
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            variant: {knob: json_to_distribution(text) for knob, text in knobs.items()}
-            for variant, knobs in stored.items()
-        }
+        return self._read(SPACES_FILE, _distributions, "no knob's importance is known")
 
-    def _fetch(self, name: str, folder: str) -> Path | None:
-        """The artifact in the folder; None where it is not stored, or not within reach."""
+    def _read(self, name: str, parse: Callable[[Path], Mapping[str, T]], without: str) -> Mapping[str, T]:
+        """What is in the artifact; empty where it is not stored, not within reach, or not to be read."""
         try:
-            if all(file.path != name for file in self.client.list_artifacts(self.run_id)):
-                return None
-            return Path(self.client.download_artifacts(self.run_id, name, folder))
-        except Exception as error:  # whatever the artifacts' store raises, the metrics are there
-            self.problems.append(f"{name} is out of reach: {reason(error)}")
-            return None
+            with tempfile.TemporaryDirectory() as folder:
+                if any(file.path == name for file in self.client.list_artifacts(self.run_id)):
+                    return parse(Path(self.client.download_artifacts(self.run_id, name, folder)))
+            self.problems.append(f"without {name} {without}")
+        except Exception as error:  # whatever the artifacts' store raises: the metrics are there
+            self.problems.append(f"{name} cannot be read, so {without}: {reason(error)}")
+        return {}
+
+
+def _losses(path: Path) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _distributions(path: Path) -> dict[str, Mapping[str, BaseDistribution]]:
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        variant: {knob: json_to_distribution(text) for knob, text in knobs.items()}
+        for variant, knobs in stored.items()
+    }
 
 
 def _number(run: Run) -> float:

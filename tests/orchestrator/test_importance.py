@@ -105,6 +105,11 @@ def test_an_unknown_search_space() -> None:
     assert {one.reason for one in importances(search(12), {})} == {"its search space is not known"}
 
 
+def test_trials_outside_the_stored_ranges() -> None:
+    space = {"cyclical": SPACE | {"kl_start": FloatDistribution(0.5, 1.0)}}
+    assert by_target(importances(search(20), space))["nll"].reason == "its trials do not fit its search space"
+
+
 def test_a_knob_that_only_some_trials_have_is_left_out() -> None:
     trials = search(24)
     for trial in trials[1:9]:

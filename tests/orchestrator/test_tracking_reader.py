@@ -144,6 +144,19 @@ def test_trials_that_cannot_be_read_are_left_out(folder: Path) -> None:
     assert found.notes == ("3 trials without a plan of a known variant left out",)
 
 
+def test_artifacts_that_cannot_be_read_cost_errors_alone(folder: Path) -> None:
+    uri = sqlite_uri(folder)
+    store(uri, "s", results()[:3])
+    (losses,) = folder.glob("mlartifacts/*/artifacts/losses.npz")
+    losses.write_bytes(b"half a file")
+    (spaces,) = folder.glob("mlartifacts/*/artifacts/search_spaces.json")
+    spaces.write_text("{")
+    found = read(folder)
+    assert [one.ended for one in found.results] == [True] * 3
+    assert found.notes[0].startswith("losses.npz cannot be read, so the gains have no standard errors: ")
+    assert found.notes[1].startswith("search_spaces.json cannot be read, so no knob's importance is known: ")
+
+
 def test_why_a_trial_failed(folder: Path) -> None:
     uri = sqlite_uri(folder)
     store(uri, "s", [results()[-2], results()[2]])  # one that diverged, one that finished
