@@ -14,10 +14,10 @@ from orchestrator.commands import program
 from orchestrator.delivery_view import deliver, say_what_is_left
 from orchestrator.examination import Examiner
 from orchestrator.findings import Findings
-from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.spec import SweepSpec
 from orchestrator.sweep_files import write_losses
+from orchestrator.sweep_report import Report
 from orchestrator.text_pages import PAGE
 from orchestrator.tracking import MlflowTracker, ui_command
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from orchestrator.frontier import best_of_each_variant
 from orchestrator.gain import SIGNIFICANT
+from orchestrator.plain_table import PlainTable
 from orchestrator.table_layout import MEANINGS, ON_FRONTIER, STALE, WINS, Layout, with_baselines
 from orchestrator.wording import difference, number, plural, signed, uncertainty
 
@@ -54,6 +55,13 @@ def frontier_markdown(
         links: where the name of a configuration leads, by its ``trial_id``.
     """
     return _layout(configurations, entropy_floor, all_rows).markdown(links)
+
+
+def frontier_plain(
+    configurations: pd.DataFrame, *, entropy_floor: float | None, all_rows: bool = False
+) -> PlainTable:
+    """The rows of ``frontier_table`` as text, for a page."""
+    return _layout(configurations, entropy_floor, all_rows).plain()
 
 
 def write_csv(configurations: pd.DataFrame, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Ids in a text that is written before MLflow has given any: filled in when it is delivered.
 
-So the outbox holds for whichever MLflow it is delivered to. A placeholder is as long as the id that MLflow puts
-in its place, or longer: a text that fits before fits afterwards.
+So the outbox holds for whichever MLflow it is delivered to. A placeholder is as long as the id that takes its
+place, or longer: a text that fits before fits afterwards.
 """
 
 from __future__ import annotations

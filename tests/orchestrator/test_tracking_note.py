@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from orchestrator.figures_png import frontier_png
-from orchestrator.report import Report
+from orchestrator.sweep_report import Report
 from orchestrator.tables import frontier_markdown
 from orchestrator.tracking_note import FIGURE, FIGURE_DPI, NoteTargets, note
 from tests.orchestrator.sweep_results import small_sweep
