@@ -126,8 +126,8 @@ class Report:
         return note(self.configurations, targets, entropy_floor=self.entropy_floor)
 
     def metrics(self) -> dict[str, float]:
-        """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials, the gain of the
-        best configuration over its baseline; then the gain of each variant's best."""
+        """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials, the best
+        configuration's gain over its baseline; then that of each variant's best."""
         reference_kl, reference_nll = default_reference(self.configurations)
         best = best_of_each_variant(self.configurations).sort_values("gain", ascending=False, kind="stable")
         gains = [

@@ -5,19 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 
-from orchestrator.figures import frontier_png
 from orchestrator.run_colours import run_colour
 from orchestrator.tracking import sqlite_uri
 from orchestrator.tracking_links import run_page
-from orchestrator.tracking_note import FIGURE, FIGURE_DPI, NoteTargets, note
 from orchestrator.tracking_version import knows_view
-from orchestrator.tracking_view import view_page
 from tests import sweep_process
 from tests.orchestrator import browser
 from tests.orchestrator.browser import OUTPUT, Browser, Chart
@@ -72,37 +67,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     assert (done.returncode, done.stderr) == (0, "")
     links = dict(re.findall(r"^  (compare|runs): http://127\.0\.0\.1:5000(/\S+)$", done.stdout, re.MULTILINE))
     reader = Reader(sqlite_uri(folder))
-    finish(reader, folder / "sweeps" / "s")
     port = free_port()
     with running(
         "server", "--workers", "1", "--backend-store-uri", sqlite_uri(folder), folder=folder, port=port
     ):
         trials = pd.read_csv(folder / "sweeps" / "s" / "trials.csv")
         yield Shown(f"http://127.0.0.1:{port}", links, reader, trials)
-
-
-def finish(reader: Reader, folder: Path) -> None:
-    """Note and colours, until the sweep writes them itself."""
-    client: MlflowClient = reader.client
-    parent, trials = reader.parent(), reader.trials()
-    table = pd.read_csv(folder / "frontier.csv").fillna({"knobs": ""})
-    frontier_png(table, pd.read_csv(folder / "trials.csv").fillna({"knobs": "", "failure": ""}), title="s",
-                 entropy_floor=None, path=folder / FIGURE, dpi=FIGURE_DPI)  # fmt: skip
-    client.log_artifact(parent.info.run_id, str(folder / FIGURE))
-    targets = NoteTargets(
-        parent.info.experiment_id,
-        parent.info.run_id,
-        {trial_id: run.info.run_id for trial_id, run in trials.items()},
-        view_page(parent.info.experiment_id, "s"),
-        ["frontier.html"],
-        FIGURE,
-    )
-    text = note(table, targets, entropy_floor=None)
-    client.set_tag(parent.info.run_id, "mlflow.note.content", text)
-    for run in trials.values():
-        tags = run.data.tags
-        colour = run_colour(tags["variant"], on_frontier=tags.get("frontier") == "true")
-        client.set_tag(run.info.run_id, "mlflow.runColor", colour)
 
 
 @pytest.fixture(scope="module")
