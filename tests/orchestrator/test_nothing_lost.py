@@ -52,7 +52,7 @@ def assert_everything_once(mlflow: Reader, sweep: Sweep, statuses: set[str]) -> 
                 examined = key.startswith("test/iw_") and EPOCHS + 1 in steps
                 assert steps == ([EPOCHS, EPOCHS + 1] if examined else [EPOCHS]), key
             else:
-                assert steps == epochs, key
+                assert steps == ([EPOCHS + 1] if prefix == "probe" else epochs), key
         assert run.data.metrics["test/nll"] == pytest.approx(float(trials.loc[trial_id, "nll"]), rel=1e-12)
         assert run.data.params["variant"] == trials.loc[trial_id, "variant"]
         assert run.data.tags["frontier"] in ("true", "false")
