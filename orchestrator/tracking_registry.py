@@ -97,7 +97,7 @@ def register(
     )
     if version is None:
         version = client.create_model_version(
-            registered_name, source, run_id, tags=dict(tags), model_id=model_id
+            registered_name, source, run_id, tags=dict(tags), await_creation_for=0, model_id=model_id
         )
     for key, value in tags.items():
         if version.tags.get(key) != value:
