@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -98,16 +100,15 @@ def test_the_same_every_time_and_training_mode_is_left(small: MakeVariant, varie
         ([None], None, "got None: sentence 1 of 1"),
         (["a"], None, "this model is told labels, so each sentence must have one, got none"),
         (["a", "b"], ["x"], "got 1 for 2 sentences"),
-        (["a", "b"], ["x", "xx"], "a label must be one of the corpus, got 'xx': sentence 2 of 2; did you mean 'x'?"),
+        (["a", "b"], ["x", "xx"], "a label must be one of the corpus, got 'xx': sentence 2 of 2; did you mean"),
         (["a"], [float("nan")], "a label must be one of the corpus, got nan: sentence 1 of 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_reconstructed(
     small: MakeVariant, sentences: list[str], given: list[str] | None, message: str
 ) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match=re.escape(message)):
         one_word_model(small, told=True).reconstruct(sentences, given)
-    assert message in str(raised.value)
 
 
 def test_a_reconstruction_ends_at_the_longest_sentence(small: MakeVariant) -> None:
