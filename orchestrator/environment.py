@@ -94,7 +94,7 @@ class Environment:
         return cls(**values | {"cuda": tuple(values["cuda"])})
 
     def differences(self, other: Environment) -> list[str]:
-        """What may change the last digits of a training between the two: "torch 2.13.0, there 2.14.0"."""
+        """What may change the last digits of a training: "torch 2.14.0 here, 2.13.0 there" for the other."""
         pairs = [
             ("Python", self.python, other.python),
             *((name, self.packages.get(name), other.packages.get(name)) for name in ("torch", "numpy")),
@@ -103,7 +103,7 @@ class Environment:
             ("git commit", _short(self), _short(other)),
         ]
         return [
-            f"{what} {mine or 'unknown'}, there {theirs or 'unknown'}"
+            f"{what} {mine or 'unknown'} here, {theirs or 'unknown'} there"
             for what, mine, theirs in pairs
             if mine != theirs
         ]

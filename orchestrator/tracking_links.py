@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from orchestrator.tracking_limits import without_password
 
 SWEEP_TAG, KIND_TAG, TRIAL_TAG = "orchestrator.sweep", "orchestrator.kind", "orchestrator.trial_id"
+PLAN_TAG = "orchestrator.plan"
 DATABASE = "mlflow.db"
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` listens by default."""

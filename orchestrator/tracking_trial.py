@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from orchestrator.records import TrialPlan
 from orchestrator.tracking_limits import LONGEST_NAME, shortened
-from orchestrator.tracking_links import KIND_TAG
+from orchestrator.tracking_links import KIND_TAG, PLAN_TAG
 from orchestrator.tracking_mail import Opening
 
 
@@ -13,7 +15,8 @@ def trial_opening(plan: TrialPlan, start_ms: int) -> Opening:
     name = f"{plan.variant} {plan.label}".strip()
     if plan.kind != "trial":
         name = f"{name} ({plan.kind}, seed {plan.seed})"
-    return Opening(shortened(name, LONGEST_NAME), {KIND_TAG: plan.kind, "variant": plan.variant}, start_ms)
+    tags = {KIND_TAG: plan.kind, "variant": plan.variant, PLAN_TAG: json.dumps(plan.config())}
+    return Opening(shortened(name, LONGEST_NAME), tags, start_ms)
 
 
 def trial_params(plan: TrialPlan) -> dict[str, str]:

@@ -145,7 +145,7 @@ def test_what_may_change_the_last_digits() -> None:
     )
     torch = here.packages["torch"]
     assert here.differences(other) == [
-        f"torch {torch}, there 1.0",
-        "CPU x, there unknown",
-        "git commit aaaaaaaaaaaa, there bbbbbbbbbbbb with changes",
+        f"torch {torch} here, 1.0 there",
+        "CPU x here, unknown there",
+        "git commit aaaaaaaaaaaa here, bbbbbbbbbbbb with changes there",
     ]

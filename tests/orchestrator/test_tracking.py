@@ -1,5 +1,6 @@
 """The tracker against a real sqlite store: what stands in MLflow afterwards, exactly."""
 
+import json
 import math
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Pa
         "orchestrator.sweep": "s",
         "orchestrator.kind": "trial",
         "orchestrator.trial_id": "t0",
+        "orchestrator.plan": json.dumps(plan(cycles=3).config()),
         "variant": "cyclical",
         "frontier": "true",
         "collapsed": "false",

@@ -100,7 +100,7 @@ def test_the_same_every_time_and_training_mode_is_left(small: MakeVariant, varie
         ([None], None, "got None: sentence 1 of 1"),
         (["a"], None, "this model is told labels, so each sentence must have one, got none"),
         (["a", "b"], ["x"], "got 1 for 2 sentences"),
-        (["a", "b"], ["x", "xx"], "a label must be one of the corpus, got 'xx': sentence 2 of 2; did you mean"),
+        (["a", "b"], ["x", "xx"], "a label must be one of the corpus, got 'xx': sentence 2 of 2; did"),
         (["a"], [float("nan")], "a label must be one of the corpus, got nan: sentence 1 of 1"),
     ],
 )  # fmt: skip

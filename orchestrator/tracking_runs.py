@@ -1,0 +1,167 @@
+"""Reads one trial of a finished sweep back from MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from orchestrator.environment import Environment
+from orchestrator.recorded_trial import NoTrialError, Points, RecordedTrial
+from orchestrator.records import TrialPlan
+from orchestrator.spec import SPEC_FILE, SweepSpec
+from orchestrator.tracking import EXPERIMENT, SHORT_TIMEOUTS
+from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_links import (
+    KIND_TAG,
+    PLAN_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    absolute_uri,
+    database_file,
+    equals,
+    is_server,
+)
+from trainables.parts import hint
+
+ENVIRONMENT_FILE = "environment.json"
+_FAILURE_TAG = "orchestrator.failure"
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def recorded_trial(tracking_uri: str, run: str) -> RecordedTrial:
+    """The trial of that run.
+
+    Args:
+        run: a run's id, or `SWEEP/TRIALID`.
+
+    Raises:
+        NoTrialError: there is no such run, it is not a trial's, or something is not recorded.
+        SpecError: the recorded spec is not valid, for this version of the program.
+    """
+    with _answers(tracking_uri):
+        reader = _Reader(absolute_uri(tracking_uri))
+        return reader.trial(reader.find(run))
+
+
+class _Reader:
+    def __init__(self, tracking_uri: str) -> None:
+        database = database_file(tracking_uri)
+        if database is not None and not database.is_file():  # MLflow would make an empty one
+            raise NoTrialError(f"--tracking-uri: must be a database that is there, got none: {database}")
+        if is_server(tracking_uri):
+            for name, value in SHORT_TIMEOUTS.items():
+                os.environ.setdefault(name, value)
+        self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+    def find(self, wanted: str) -> Run:
+        sweep, slash, trial_id = wanted.rpartition("/")
+        if slash:
+            return self._of_sweep(sweep, trial_id)
+        if not _RUN_ID.fullmatch(wanted):
+            raise NoTrialError(f"RUN must be the id of an MLflow run or SWEEP/TRIALID, got {wanted!r}")
+        try:
+            run: Run = self._client.get_run(wanted)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise NoTrialError(f"RUN must be a run that MLflow knows, got {wanted!r}") from None
+        return run
+
+    def trial(self, run: Run) -> RecordedTrial:
+        tags = run.data.tags
+        sweep = tags.get(SWEEP_TAG)
+        if sweep is None:
+            raise NoTrialError(
+                f"RUN must be of a sweep of this program, got {run.info.run_id!r}, which is not"
+            )
+        if tags.get(KIND_TAG) == "sweep":
+            raise NoTrialError(
+                f"RUN must be one of a sweep's trials, got the sweep itself: {self._trials(sweep)}"
+            )
+        if PLAN_TAG not in tags:
+            raise NoTrialError(
+                f"the run must have the tag {PLAN_TAG}, got none: an older version recorded it"
+            )
+        parent = self._client.get_run(tags["mlflow.parentRunId"])
+        spec, environment = self._files(parent)
+        failed = run.info.status == "FAILED"
+        return RecordedTrial(
+            sweep=sweep,
+            trial_id=tags[TRIAL_TAG],
+            plan=TrialPlan.from_config(json.loads(tags[PLAN_TAG])),
+            spec=spec,
+            digest=parent.data.params.get("digest"),
+            environment=environment,
+            finished=run.info.status == "FINISHED",
+            failure=tags.get(_FAILURE_TAG, "diverged" if "diverged" in tags else "error") if failed else None,
+            points=self._points(run),
+        )
+
+    def _of_sweep(self, sweep: str, trial_id: str) -> Run:
+        found = self._search(f"{_condition(SWEEP_TAG, sweep)} AND {_condition(TRIAL_TAG, trial_id)}")
+        if found:
+            return found[0]
+        if not self._search(_condition(SWEEP_TAG, sweep)):
+            raise NoTrialError(f"RUN must be of a sweep that MLflow knows, got {sweep!r}")
+        trials = self._trials(sweep, f"{sweep}/{trial_id}")
+        raise NoTrialError(f"RUN must be a trial of the sweep {sweep!r}, got {trial_id!r}; {trials}")
+
+    def _trials(self, sweep: str, wanted: str = "") -> str:
+        """The nearest of the sweep's trials, or all."""
+        runs = self._search(_condition(SWEEP_TAG, sweep))
+        known = sorted(run.data.tags[TRIAL_TAG] for run in runs if TRIAL_TAG in run.data.tags)
+        return hint(wanted, (f"{sweep}/{trial_id}" for trial_id in known))
+
+    def _search(self, condition: str) -> list[Run]:
+        experiment = self._client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return []
+        return list(self._client.search_runs([experiment.experiment_id], condition, max_results=1000))
+
+    def _files(self, parent: Run) -> tuple[SweepSpec, Environment | None]:
+        run_id = parent.info.run_id
+        names = {file.path for file in self._client.list_artifacts(run_id)}
+        if SPEC_FILE not in names:
+            raise NoTrialError(f"the sweep's run must hold {SPEC_FILE}, got none: run {run_id}")
+        with tempfile.TemporaryDirectory() as scratch:
+            spec = SweepSpec.load(Path(self._client.download_artifacts(run_id, SPEC_FILE, scratch)))
+            if ENVIRONMENT_FILE not in names:
+                return spec, None
+            text = Path(self._client.download_artifacts(run_id, ENVIRONMENT_FILE, scratch)).read_text("utf-8")
+        try:
+            return spec, Environment.from_json(text)
+        except ValueError:  # of another version: then nothing is known
+            return spec, None
+
+    def _points(self, run: Run) -> Points:
+        return {
+            (key, point.step): point.value
+            for key in run.data.metrics
+            for point in self._client.get_metric_history(run.info.run_id, key)
+        }
+
+
+def _condition(tag: str, value: str) -> str:
+    try:
+        return equals(tag, value)
+    except ValueError as error:
+        raise NoTrialError(f"RUN: {error}") from None
+
+
+@contextmanager
+def _answers(tracking_uri: str) -> Iterator[None]:
+    """What MLflow raises as the user's error."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = (without_password(str(error)).splitlines() or [type(error).__name__])[0]
+        raise NoTrialError(f"MLflow at {without_password(tracking_uri)} must answer, got: {reason}") from None
