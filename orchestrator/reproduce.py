@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.wording import ABSENT, plural
+
 if TYPE_CHECKING:
     from orchestrator.recorded_trial import RecordedTrial
     from orchestrator.reproduction import Agreement
@@ -109,21 +111,25 @@ def _run(trial: RecordedTrial) -> int:
         return DIFFERS
     record: dict[str, Any] = json.loads(text)
     rows = agreements(trial, record)
-    _show(rows)
-    diverged = not record["final"]
-    if diverged != (trial.failure == DIVERGED):
-        typer.echo(
-            f"the training {'diverged' if diverged else 'did not diverge'}, the recorded one otherwise"
-        )
-        return DIFFERS
+    if rows:
+        _show(rows)
+    verdict, status = _verdict(rows, len(record["history"]), not record["final"], trial.failure == DIVERGED)
+    typer.echo(verdict)
+    return status
+
+
+def _verdict(rows: list[Agreement], epochs: int, diverged: bool, had_diverged: bool) -> tuple[str, int]:
+    """The last line and the exit status."""
     wrong = sum(row.differs_at is not None for row in rows)
-    if not rows or wrong:
-        typer.echo(
-            f"{wrong} of {len(rows)} metrics differ" if rows else "nothing is recorded to compare with"
-        )
-        return DIFFERS
-    typer.echo(f"all {len(rows)} metrics agree to the last digit, in each of {len(record['history'])} epochs")
-    return AGREES
+    if diverged != had_diverged:
+        return ("it diverged now, and had not" if diverged else "it had diverged, and did not now"), DIFFERS
+    if wrong:
+        return f"{wrong} of {len(rows)} metrics differ", DIFFERS
+    if diverged:
+        return f"it diverged again, after {plural(epochs, 'whole epoch')}", AGREES
+    if not rows:
+        return "nothing is recorded to compare with", DIFFERS
+    return f"all {len(rows)} metrics agree to the last digit, in each of {plural(epochs, 'epoch')}", AGREES
 
 
 def _show(rows: list[Agreement]) -> None:
@@ -141,8 +147,6 @@ def _show(rows: list[Agreement]) -> None:
 
 
 def _value(value: float | None) -> str:
-    from orchestrator.wording import ABSENT
-
     return ABSENT if value is None else repr(value)
 
 

@@ -5,12 +5,9 @@ The folder holds weights, vocabulary and the source of `trainables`, and nothing
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,11 +18,11 @@ from mlflow.pyfunc import FLAVOR_NAME
 from mlflow.types import ColSpec, DataType, Schema
 
 import trainables
+from orchestrator.tracking_quiet import quiet
 from trainables.trained_model import Description, TrainedModel
 
 CODE = Path(__file__).with_name("tracking_model_code.py")
 MLMODEL = "MLmodel"
-_BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _REQUIRED = ("mlflow", "torch", "numpy", "pandas")
 
 
@@ -58,25 +55,6 @@ def save_model(trained: TrainedModel, folder: Path) -> None:
             )
     _forget_paths(partial)
     os.replace(partial, folder)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without MLflow's progress bars and its accounts of what it does."""
-    loggers = [logging.getLogger(name) for name in ("mlflow.pyfunc", "mlflow.models")]
-    levels = [logger.level for logger in loggers]
-    shown = os.environ.get(_BARS)
-    os.environ[_BARS] = "false"
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        os.environ.pop(_BARS)
-        if shown is not None:
-            os.environ[_BARS] = shown
 
 
 def signature(told: bool) -> ModelSignature:

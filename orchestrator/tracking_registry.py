@@ -19,7 +19,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from orchestrator.model_aliases import is_ours
-from orchestrator.tracking_model import MLMODEL, quiet
+from orchestrator.tracking_model import MLMODEL
+from orchestrator.tracking_quiet import quiet
 
 MODEL_TYPE = "text-vae"
 FIGURES = (

@@ -30,6 +30,7 @@ from orchestrator.tracking_links import (
     equals,
     is_server,
 )
+from orchestrator.tracking_quiet import quiet
 from trainables.parts import hint
 
 ENVIRONMENT_FILE = "environment.json"
@@ -80,17 +81,12 @@ class _Reader:
         tags = run.data.tags
         sweep = tags.get(SWEEP_TAG)
         if sweep is None:
-            raise NoTrialError(
-                f"RUN must be of a sweep of this program, got {run.info.run_id!r}, which is not"
-            )
+            raise NoTrialError(f"RUN must be a run of one of this program's sweeps, got {run.info.run_id!r}")
         if tags.get(KIND_TAG) == "sweep":
-            raise NoTrialError(
-                f"RUN must be one of a sweep's trials, got the sweep itself: {self._trials(sweep)}"
-            )
+            trials = self._trials(sweep)
+            raise NoTrialError(f"RUN must be a trial's, got the run of the sweep {sweep!r}; {trials}")
         if PLAN_TAG not in tags:
-            raise NoTrialError(
-                f"the run must have the tag {PLAN_TAG}, got none: an older version recorded it"
-            )
+            raise NoTrialError(f"the run must have the tag {PLAN_TAG}, got none: an older version wrote it")
         parent = self._client.get_run(tags["mlflow.parentRunId"])
         spec, environment = self._files(parent)
         failed = run.info.status == "FAILED"
@@ -161,7 +157,8 @@ def _condition(tag: str, value: str) -> str:
 def _answers(tracking_uri: str) -> Iterator[None]:
     """What MLflow raises as the user's error."""
     try:
-        yield
+        with quiet():
+            yield
     except (MlflowException, OSError) as error:
         reason = (without_password(str(error)).splitlines() or [type(error).__name__])[0]
         raise NoTrialError(f"MLflow at {without_password(tracking_uri)} must answer, got: {reason}") from None

@@ -97,7 +97,7 @@ def values_of(distribution: BaseDistribution) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("name", variant_names())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_the_command_reads_back_to_the_same_variant(name: str, data: st.DataObject) -> None:
     spaces = load_space(name).distributions(Extent(12, 30))
