@@ -27,6 +27,7 @@ def model_aliases(models: pd.DataFrame) -> dict[str, str]:
     Args:
         models: columns `trial_id`, `kl`, `nll_plus_kl`; without baselines.
     """
+    models = models.astype({"kl": "float64", "nll_plus_kl": "float64"})  # an empty table has no types
     finite = models[np.isfinite(models["kl"]) & np.isfinite(models["nll_plus_kl"])]
     ranked = finite.sort_values("nll_plus_kl", kind="stable")
     found: dict[str, str] = {}

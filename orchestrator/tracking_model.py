@@ -32,7 +32,7 @@ def save_model(trained: TrainedModel, folder: Path) -> None:
     Its input is a column `sentence`, words with spaces between, and where the model is told labels a column
     `label`; its output `reconstruction`, `nll` and `kl`, see `trainables.reconstruction`.
     """
-    if (folder / MLMODEL).is_file():
+    if is_saved(folder):
         return
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -55,6 +55,11 @@ def save_model(trained: TrainedModel, folder: Path) -> None:
             )
     _forget_paths(partial)
     os.replace(partial, folder)
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_model` has written its model there."""
+    return (folder / MLMODEL).is_file()
 
 
 def signature(told: bool) -> ModelSignature:

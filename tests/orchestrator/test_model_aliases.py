@@ -11,7 +11,6 @@ from orchestrator.model_aliases import is_ours, model_aliases
 def table(*rows: tuple[str, float, float]) -> pd.DataFrame:
     """Trial id, NLL, KL."""
     frame = pd.DataFrame(rows, columns=["trial_id", "nll", "kl"])
-    frame = frame.astype({"nll": "float64", "kl": "float64"})
     return frame.assign(nll_plus_kl=frame["nll"] + frame["kl"])
 
 
