@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 AGREES, DIFFERS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 _ROOT = Path(__file__).resolve().parents[1]
 _EPILOG = """
-[dim]Exit status: 0 done (with --run: all figures agree), 1 some do not, 2 a mistake in what was asked for,
-130 interrupted.[/dim]
+[dim]Exit status: 0 done (with --run: all figures agree), 1 some do not,
+2 a mistake in what was asked for, 130 interrupted.[/dim]
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
