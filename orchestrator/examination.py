@@ -18,9 +18,9 @@ from rich.console import Console
 from orchestrator.examination_view import ExaminationView
 from orchestrator.examined import Examined, keep, kept
 from orchestrator.records import TrialPlan
-from orchestrator.report import Report
 from orchestrator.speakers import speakers
 from orchestrator.spec import SweepSpec
+from orchestrator.sweep_report import Report
 from trainables.examination import Examination, Request
 from trainables.splits import Corpus
 from trainables.trainable import examine_checkpoint

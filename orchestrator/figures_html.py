@@ -144,7 +144,7 @@ def _variant(figure: go.Figure, shown: View, variant: str, label: str) -> None:
         figure.add_trace(
             go.Scatter(x=marks["kl"].tolist(), y=marks[column].tolist(), marker=full, showlegend=False,
                        error_y=_bars(errors, look.colour),
-                       hovertext=[_mark_text(mark) for _, mark in marks.iterrows()], **common),
+                       hovertext=[mark_text(mark) for _, mark in marks.iterrows()], **common),
             **panel,
         )  # fmt: skip
     figure.add_trace(
@@ -174,7 +174,8 @@ def _run_text(run: pd.Series) -> str:
     )
 
 
-def _mark_text(mark: pd.Series) -> str:
+def mark_text(mark: pd.Series) -> str:
+    """What hovering over a configuration shows: knobs, figures, how it stands against its baseline."""
     place = "on the frontier" if mark["on_frontier"] else "off the frontier"
     head = f"<b>{safe(str(mark['variant']))}</b>, {place}"
     versus = f"against the baseline {difference(mark['delta'], mark['gain_se'])}"

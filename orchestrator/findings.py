@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.examined import Examined, kept
-from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.speakers import speakers
 from orchestrator.spec import SweepSpec
+from orchestrator.sweep_report import Report
 from orchestrator.text_pages import Page, write_page, write_tables
 from orchestrator.tracking import MlflowTracker
 from trainables.splits import Corpus

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from orchestrator.plain_table import PlainTable
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -22,6 +24,13 @@ h2 {{ margin: 32px 14px 4px; font-size: 17px; font-weight: normal }}
 p {{ margin: 0 14px 8px; max-width: 70em; font-size: 13px; color: #666666 }}
 .figure {{ height: 100vh; min-height: 640px }}
 h2 ~ .figure {{ height: 80vh }}
+.table {{ margin: 8px 14px; overflow-x: auto }}
+table {{ border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }}
+th, td {{ padding: 4px 10px; text-align: right; vertical-align: top; white-space: nowrap }}
+th {{ border-bottom: 1px solid #222222 }}
+td {{ border-bottom: 1px solid #eeeeee }}
+th.words, td.words {{ text-align: left; white-space: normal }}
+ul {{ margin: 8px 14px; padding-left: 18px; max-width: 80em; font-size: 13px; line-height: 1.5 }}
 </style>
 </head>
 <body>
@@ -51,11 +60,45 @@ class Section:
         return "\n".join([*above, f'<div class="figure">{body}</div>'])
 
 
-def write_page(sections: Sequence[Section], *, title: str, path: Path) -> None:
-    """Writes the sections, one below the other."""
-    parts = [section.html(library=index == 0) for index, section in enumerate(sections)]
+@dataclass(frozen=True)
+class Table:
+    """A table with a heading."""
+
+    heading: str
+    table: PlainTable
+
+    def html(self, *, library: bool) -> str:
+        """As part of a page."""
+        return f"<h2>{html.escape(self.heading)}</h2>\n{self.table.html()}"
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A list of sentences with a heading."""
+
+    heading: str
+    sentences: Sequence[str]
+
+    def html(self, *, library: bool) -> str:
+        """As part of a page."""
+        items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
+        return f"<h2>{html.escape(self.heading)}</h2>\n<ul>\n{items}\n</ul>"
+
+
+Part = Section | Table | Sentences
+
+
+def write_page(parts: Sequence[Part], *, title: str, path: Path) -> None:
+    """Writes the parts, one below the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PAGE.format(title=html.escape(title), sections="\n".join(parts)), encoding="utf-8")
+    path.write_text(page(parts, title=title), encoding="utf-8")
+
+
+def page(parts: Sequence[Part], *, title: str) -> str:
+    """The parts, one below the other; plotly's script comes with the first figure."""
+    first = next((index for index, part in enumerate(parts) if isinstance(part, Section)), None)
+    texts = [part.html(library=index == first) for index, part in enumerate(parts)]
+    return _PAGE.format(title=html.escape(title), sections="\n".join(texts))
 
 
 def safe(text: str) -> str:

@@ -1,126 +1,176 @@
-"""The report of a sweep: its trials' results as frontier table, figures and verdicts."""
+"""The command: `python -m orchestrator.report SWEEP [SWEEP …]`: reports of recorded sweeps, and comparisons.
+
+All is read from MLflow: the sweeps' folders may be gone. Imports what it needs when it needs it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
-from rich.console import Console
+import typer
 
-from orchestrator.curve_view import CostView, Curve, cost_view, training_curves
-from orchestrator.equal_compute import COLUMNS, SECONDS, TOKENS, baseline_budget, equal_compute, exceeds
-from orchestrator.equal_compute_tables import equal_compute_markdown, equal_compute_table
-from orchestrator.figures import cost_png, curves_png, frontier_html, frontier_png, sections
-from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
-from orchestrator.iw_gain import with_iw_gain
-from orchestrator.results import (
-    ERROR,
-    TrialResult,
-    histories_by_trial,
-    iw_losses_by_trial,
-    losses_by_trial,
-    runs_frame,
-)
-from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.stored_reports import StoredReports
+
+USER_ERROR = 2
+_WIDTH = 100
+_LONGEST_NAME = 120
+_EPILOG = """
+[bold]Examples[/bold]
+
+  The tables and verdicts of a sweep once more:
+
+    python -m orchestrator.report embedded-20260131-120000
+
+  Two sweeps on one page, with attainment surfaces, tests and indicators:
+
+    python -m orchestrator.report short long --format html
+
+  From a server, for a program:
+
+    python -m orchestrator.report short long --format json --tracking-uri http://mlflow:5000
+
+[dim]Exit status: 0 done, 2 a mistake in what was asked for.[/dim]
+"""
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a sweep found.
+class Form(StrEnum):
+    """What a report is written as."""
 
-    Attributes:
-        results: the trials that have ended; in `runs` a row each.
-        configurations: a row for each configuration, see `frontier.configurations`.
-        at_tokens: a row for each configuration at the budget of a baseline's tokens, see `equal_compute`.
-        at_seconds: the same at a baseline's seconds.
-        curves: the trainings of the baselines and of each variant's best configuration.
-    """
+    TABLE = "table"
+    HTML = "html"
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
 
-    title: str
-    results: Sequence[TrialResult]
-    runs: pd.DataFrame
-    configurations: pd.DataFrame
-    at_tokens: pd.DataFrame
-    at_seconds: pd.DataFrame
-    curves: Sequence[Curve]
-    entropy_floor: float | None
 
-    @classmethod
-    def of(cls, title: str, results: Sequence[TrialResult], entropy_floor: float | None) -> Report:
-        """The report of the trials that have ended; what the machines failed says nothing of a variant."""
-        ended = [result for result in results if result.ended]
-        runs = runs_frame(result for result in ended if result.failure != ERROR)
-        histories = histories_by_trial(ended)
-        table = configurations(runs, losses_by_trial(ended), entropy_floor=entropy_floor)
-        table = with_iw_gain(table, runs, iw_losses_by_trial(ended))
-        at_tokens, at_seconds = (
-            equal_compute(runs, histories, baseline_budget(runs, cost)) for cost in (TOKENS, SECONDS)
-        )
-        curves = training_curves(table, runs, histories)
-        return cls(title, ended, runs_frame(ended), table, at_tokens, at_seconds, curves, entropy_floor)
+@app.command(epilog=_EPILOG)
+def main(
+    sweeps: Annotated[
+        list[str], typer.Argument(metavar="SWEEP", help="Names of recorded sweeps; several are compared.")
+    ],
+    format_: Annotated[
+        Form,
+        typer.Option("--format", help="html: a page to explore; csv: the configurations; json: all figures."),
+    ] = Form.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write. [dim]\\[default: standard output; of a page report-SWEEP….html][/dim]",
+            metavar="PATH",
+            show_default=False,
+        ),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="MLflow's address; also $MLFLOW_TRACKING_URI. [dim]\\[default: sqlite:///mlflow.db][/dim]",
+            metavar="URI",
+            show_default=False,
+        ),
+    ] = None,
+    all_rows: Annotated[
+        bool, typer.Option("--all-rows", help="Every configuration, not only those that matter.")
+    ] = False,
+) -> None:
+    """Draw the report of a sweep again from MLflow alone, or compare sweeps."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from orchestrator.spec_errors import SpecError
+    from orchestrator.stored_sweep import StoreError
 
-    @property
-    def over_cost(self) -> CostView:
-        """The curves over tokens."""
-        return cost_view(self.curves, self.at_tokens)
+    try:
+        _check(sweeps, output)
+        reports = _read(sweeps, tracking_uri)
+        _write(reports, format_, output, all_rows=all_rows)
+    except (SpecError, StoreError) as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        raise typer.Exit(USER_ERROR) from None
 
-    def write(self, folder: Path) -> list[Path]:
-        """Writes figures and tables into the sweep's folder; docs/spec.md says what is in them."""
-        names = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "curves.png",
-                 "equal_compute.png", "equal_compute.csv", "trials.csv")  # fmt: skip
-        png, html, csv, markdown, curves, cost, equal, trials = paths = [folder / name for name in names]
-        title, floor = self.title, self.entropy_floor
-        frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=png)
-        frontier_html(self.configurations, self.runs, title=title, entropy_floor=floor, path=html,
-                      more=sections(self.curves, self.over_cost))  # fmt: skip
-        write_csv(self.configurations, csv)
-        markdown.write_text(self.markdown(), encoding="utf-8")
-        curves_png(self.curves, title=title, path=curves)
-        cost_png(self.over_cost, title=title, path=cost)
-        write_csv(pd.concat([self.at_tokens, self.at_seconds])[list(COLUMNS)], equal)
-        write_csv(self.runs, trials)
-        return paths
 
-    def show(self, console: Console) -> None:
-        """The frontier table and a verdict on each variant; the table at equal compute where it differs."""
-        console.print()
-        console.print(frontier_table(self.configurations, entropy_floor=self.entropy_floor))
-        console.print()
-        for verdict in verdicts(self.configurations):
-            console.print(f"• {verdict}", markup=False, highlight=False)
-        if exceeds(self.at_tokens):
-            console.print()
-            console.print(equal_compute_table(self.at_tokens))
+def _check(sweeps: list[str], output: Path | None) -> None:
+    """What is wrong with the command before anything is read."""
+    from orchestrator.stored_sweep import StoreError
 
-    def markdown(self) -> str:
-        """Table and verdicts, then the table at equal compute."""
-        sentences = "\n".join(f"- {verdict}" for verdict in verdicts(self.configurations))
-        table = frontier_markdown(self.configurations, entropy_floor=self.entropy_floor)
-        return f"{table}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
+    twice = [name for index, name in enumerate(sweeps) if name in sweeps[:index]]
+    if twice:
+        raise StoreError(f"SWEEP must name different sweeps, got {twice[0]!r} twice")
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        got = "a folder" if output.is_dir() else f"no folder {output.parent}"
+        raise StoreError(f"--output must be a file in a folder that exists, got {got}: {output}")
 
-    def metrics(self) -> dict[str, float]:
-        """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials."""
-        reference_kl, reference_nll = default_reference(self.configurations)
-        return {
-            "hypervolume": hypervolume(self.configurations, (reference_kl, reference_nll)),
-            "hypervolume_reference_kl": reference_kl,
-            "hypervolume_reference_nll": reference_nll,
-            "area_gained": area_gained(self.configurations),
-            "trials": float(len(self.results)),
-        }
 
-    def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """For each trial whether it has collapsed and whether its configuration is on the frontier."""
-        best = self.configurations[self.configurations["on_frontier"]]
-        on_frontier = {(row.variant, row.decoder, row.knobs) for row in best.itertuples()}
-        tags: dict[str, Mapping[str, str]] = {}
-        for result, run in zip(self.results, self.runs.itertuples(), strict=True):
-            if result.final:
-                found = (run.variant, run.decoder, run.knobs) in on_frontier
-                tags[result.trial_id] = {
-                    "collapsed": str(result.collapsed).lower(),
-                    "frontier": str(found).lower(),
-                }
-        return tags
+def _read(sweeps: list[str], tracking_uri: str | None) -> StoredReports:
+    from rich.console import Console
+
+    from orchestrator.spec import SweepSpec
+    from orchestrator.stored_reports import StoredReports
+
+    uri = SweepSpec.load(None, {"tracking_uri": tracking_uri}).tracking_uri
+    notes = Console(stderr=True, soft_wrap=True)
+    with notes.status("opening MLflow") as status:  # seen on a terminal only
+        from orchestrator.tracking_reader import SweepReader
+
+        reader = SweepReader(uri)
+        stored = []
+        for name in sweeps:
+            status.update(f"reading {name}")
+            stored.append(reader.read(name))
+        status.update("computing")
+        reports = StoredReports.of(stored)
+    for sweep in stored:
+        for note in sweep.notes:
+            notes.print(f"note: {sweep.name}: {note}", style="yellow", markup=False, highlight=False)
+    return reports
+
+
+def _write(reports: StoredReports, form: Form, output: Path | None, *, all_rows: bool) -> None:
+    from orchestrator.report_formats import FORMATS
+    from orchestrator.stored_sweep import StoreError
+
+    if form is Form.HTML and output is None:
+        output = _page_path(reports)
+    try:
+        if form is Form.TABLE:
+            _show(reports, output, all_rows=all_rows)
+        elif output is None:
+            typer.echo(FORMATS[form](reports, all_rows), nl=False)
+        else:
+            output.write_text(FORMATS[form](reports, all_rows), encoding="utf-8")
+    except OSError as error:
+        if output is None or isinstance(error, BrokenPipeError):
+            raise
+        raise StoreError(
+            f"--output must be a file that can be written, got {error.strerror!r} for {output}"
+        ) from error
+    if output is not None:
+        typer.echo(os.path.relpath(output))
+
+
+def _page_path(reports: StoredReports) -> Path:
+    names = "-".join(one.sweep.name for one in reports.reports)
+    return Path(f"report-{names[:_LONGEST_NAME]}.html")
+
+
+def _show(reports: StoredReports, output: Path | None, *, all_rows: bool) -> None:
+    from rich.console import Console
+
+    from orchestrator.report_formats import show
+
+    if output is None:
+        show(reports, Console(), all_rows=all_rows)
+        return
+    with output.open("w", encoding="utf-8") as file:
+        console: Console = Console(file=file, width=_WIDTH)
+        show(reports, console, all_rows=all_rows)
+
+
+if __name__ == "__main__":
+    app()

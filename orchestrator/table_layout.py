@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.plain_table import PlainTable
 from trainables.variants import BASELINE
 
 WINS, ON_FRONTIER, STALE = "✓", "•", "†"
@@ -56,15 +57,25 @@ class Layout:
             table.add_row(self._name(row), *(_coloured(cells[header]) for header in self.headers))
         return table
 
-    def markdown(self) -> str:
-        """The same rows, with the meaning of the marks underneath."""
-        numbers = ["---:" for _ in self.headers]
-        lines = [_line(["variant", "knobs", *self.headers]), _line(["---", "---", *numbers])]
+    def markdown(self, links: Mapping[str, str] | None = None) -> str:
+        """The same rows, with the meaning of the marks underneath.
+
+        Args:
+            links: where the name of a row leads, by its `trial_id`.
+        """
+        return self.plain(links).markdown()
+
+    def plain(self, links: Mapping[str, str] | None = None) -> PlainTable:
+        """The same rows as text, variant and knobs in columns of their own."""
+        rows = []
         for _, row in self.rows.iterrows():
             cells, mark = self.cells(row), f"{ON_FRONTIER} " if row["on_frontier"] else ""
-            named = [f"{mark}{row['variant']}", self._knobs(row)]
-            lines.append(_line([*named, *(cells[header] for header in self.headers)]))
-        return "\n".join([*lines, "", f"{self.caption or 'No finished runs'}."]) + "\n"
+            link = (links or {}).get(row["trial_id"])
+            name = f"[{row['variant']}]({link})" if link else row["variant"]
+            rows.append([f"{mark}{name}", self._knobs(row), *(cells[header] for header in self.headers)])
+        words = ["variant", "knobs"]
+        caption = self.caption or "No finished runs"
+        return PlainTable(self.title or "", [*words, *self.headers], rows, words, caption)
 
     def _knobs(self, row: pd.Series) -> str:
         """The knobs, led by the decoder where the table holds several and this one is not the commonest.
@@ -94,7 +105,3 @@ def with_baselines(configurations: pd.DataFrame, shown: npt.NDArray[np.bool_]) -
 
 def _coloured(cell: str) -> Text:
     return Text(cell, "green" if cell.startswith(WINS) else "")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.strip().replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"

@@ -76,7 +76,11 @@ RULES = (
         never=("datasets",),
     ),
     Rule(
-        ("orchestrator.comparison", "orchestrator.equal_compute", "orchestrator.frontier"),
+        (
+            *("orchestrator.comparison", "orchestrator.equal_compute", "orchestrator.frontier"),
+            *("orchestrator.attainment", "orchestrator.paired_comparison", "orchestrator.sweep_tests"),
+            *("orchestrator.sweep_comparison", "orchestrator.importance"),
+        ),
         "the frontier is arithmetic",
         never=("ray", "mlflow"),
     ),
@@ -198,7 +202,7 @@ def test_search_spaces_load_neither_ray_nor_mlflow() -> None:
 
 
 def test_the_frontier_loads_neither_ray_nor_mlflow_nor_torch() -> None:
-    modules = ["orchestrator.equal_compute", "orchestrator.frontier"]
+    modules = ["orchestrator.equal_compute", "orchestrator.frontier", "orchestrator.sweep_comparison"]
     assert loaded(ROOT, modules, ("ray", "mlflow", "torch")) == []
 
 

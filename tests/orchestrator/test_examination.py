@@ -21,9 +21,9 @@ from rich.console import Console
 from orchestrator.examination import Examiner
 from orchestrator.examined import FOLDER, kept
 from orchestrator.records import Kind, TrialPlan
-from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.spec import SweepSpec
+from orchestrator.sweep_report import Report
 from tests.sweep_process import processes_below
 from trainables.grammar import embedded_corpus
 from trainables.importance_weighting import importance_weighted_nll

@@ -16,9 +16,9 @@ from orchestrator.examined import Examined, keep
 from orchestrator.findings import Findings
 from orchestrator.probe import Probe
 from orchestrator.records import Kind, TrialPlan
-from orchestrator.report import Report
 from orchestrator.results import TrialResult
 from orchestrator.spec import SweepSpec
+from orchestrator.sweep_report import Report
 from orchestrator.text_pages import Page, write_page, write_tables
 from trainables.grammar import embedded_corpus
 from trainables.texts import Decoded, PriorSample, Reconstruction, Texts, Waypoint

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator.records import Kind, TrialPlan
-from orchestrator.report import Report
 from orchestrator.results import ERROR, TrialResult
+from orchestrator.sweep_report import Report
 from tests.orchestrator.sweep_results import small_sweep
 
 FILES = (

@@ -1,0 +1,100 @@
+"""Opens an MLflow that is there already: within seconds or not at all, and without making anything."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlflow.store.db.utils import create_sqlalchemy_engine
+
+from orchestrator.stored_sweep import StoreError
+from orchestrator.tracking import SHORT_TIMEOUTS
+from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_links import database_file, is_server
+
+_PATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+_QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+_TABLE = "experiments"
+_SECONDS = 5.0
+
+
+@contextmanager
+def check_store(tracking_uri: str) -> Iterator[None]:
+    """Checks that something answers there, then holds short timeouts for the block's first request.
+
+    Raises:
+        StoreError: nothing answers; also for what MLflow raises in the block.
+    """
+    place = without_password(tracking_uri)
+    try:
+        database = database_file(tracking_uri)
+        if database is not None:
+            _check_file(database)
+        elif not is_server(tracking_uri):
+            _check_database(tracking_uri)
+        with _environment(SHORT_TIMEOUTS):
+            yield
+    except StoreError:
+        raise
+    except Exception as error:  # of MLflow, of a database's driver, of the network
+        raise StoreError(
+            f"the tracking URI must be that of an MLflow that answers, got {place}: {reason(error)}"
+        ) from error
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Long timeouts in the block: a server that has answered may take its time over a thousand runs."""
+    with _environment(_PATIENT | _QUIET):
+        yield
+
+
+def reason(error: BaseException) -> str:
+    """An error in a line."""
+    text = without_password(str(error)).strip()
+    first = (text.splitlines() or [type(error).__name__])[0]
+    return first if len(first) <= 300 else f"{first[:300]}…"
+
+
+def _check_file(database: Path) -> None:
+    """MLflow would make a database that is missing, and try for minutes to open one that is broken."""
+    if not database.is_file():
+        raise StoreError(f"the tracking URI must be that of a database that exists, got no file {database}")
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=_SECONDS)) as opened:
+            tables = opened.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [_TABLE]).fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"the tracking URI must be that of a database, got {error}: {database}") from error
+    if not tables:
+        raise StoreError(f"the tracking URI must be that of a database of MLflow, got another: {database}")
+
+
+def _check_database(tracking_uri: str) -> None:
+    """One try at a database server, where MLflow makes ten."""
+    parts = urlsplit(tracking_uri)
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS).close()
+    if not parts.scheme.startswith(("postgresql", "mysql", "mssql")):
+        return
+    engine = create_sqlalchemy_engine(tracking_uri)  # type: ignore[no-untyped-call]
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables that are not set yet, for the block."""
+    mine = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
