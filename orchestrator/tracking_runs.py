@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -18,23 +15,21 @@ from orchestrator.environment import Environment
 from orchestrator.recorded_trial import NoTrialError, Points, RecordedTrial
 from orchestrator.records import TrialPlan
 from orchestrator.spec import SPEC_FILE, SweepSpec
-from orchestrator.tracking import EXPERIMENT, SHORT_TIMEOUTS
+from orchestrator.sweep_files import ENVIRONMENT
+from orchestrator.tracking import EXPERIMENT
 from orchestrator.tracking_limits import without_password
 from orchestrator.tracking_links import (
+    FAILURE_TAG,
     KIND_TAG,
     PLAN_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
     absolute_uri,
-    database_file,
     equals,
-    is_server,
 )
-from orchestrator.tracking_quiet import quiet
+from orchestrator.tracking_opening import check_store, patient, reason
 from trainables.parts import hint
 
-ENVIRONMENT_FILE = "environment.json"
-_FAILURE_TAG = "orchestrator.failure"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -47,21 +42,23 @@ def recorded_trial(tracking_uri: str, run: str) -> RecordedTrial:
     Raises:
         NoTrialError: there is no such run, it is not a trial's, or something is not recorded.
         SpecError: the recorded spec is not valid, for this version of the program.
+        StoreError: there is no MLflow there, or it does not answer within seconds.
     """
-    with _answers(tracking_uri):
-        reader = _Reader(absolute_uri(tracking_uri))
-        return reader.trial(reader.find(run))
+    tracking_uri = absolute_uri(tracking_uri)
+    with check_store(tracking_uri):
+        reader = _Reader(tracking_uri)
+    try:
+        with patient():
+            return reader.trial(reader.find(run))
+    except (MlflowException, OSError) as error:
+        place = without_password(tracking_uri)
+        raise NoTrialError(f"{run} cannot be read from {place}: {reason(error)}") from error
 
 
 class _Reader:
     def __init__(self, tracking_uri: str) -> None:
-        database = database_file(tracking_uri)
-        if database is not None and not database.is_file():  # MLflow would make an empty one
-            raise NoTrialError(f"--tracking-uri: must be a database that is there, got none: {database}")
-        if is_server(tracking_uri):
-            for name, value in SHORT_TIMEOUTS.items():
-                os.environ.setdefault(name, value)
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._experiment = self._client.get_experiment_by_name(EXPERIMENT)
 
     def find(self, wanted: str) -> Run:
         sweep, slash, trial_id = wanted.rpartition("/")
@@ -98,7 +95,7 @@ class _Reader:
             digest=parent.data.params.get("digest"),
             environment=environment,
             finished=run.info.status == "FINISHED",
-            failure=tags.get(_FAILURE_TAG, "diverged" if "diverged" in tags else "error") if failed else None,
+            failure=tags.get(FAILURE_TAG, "diverged" if "diverged" in tags else "error") if failed else None,
             points=self._points(run),
         )
 
@@ -118,10 +115,9 @@ class _Reader:
         return hint(wanted, (f"{sweep}/{trial_id}" for trial_id in known))
 
     def _search(self, condition: str) -> list[Run]:
-        experiment = self._client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
+        if self._experiment is None:
             return []
-        return list(self._client.search_runs([experiment.experiment_id], condition, max_results=1000))
+        return list(self._client.search_runs([self._experiment.experiment_id], condition, max_results=1000))
 
     def _files(self, parent: Run) -> tuple[SweepSpec, Environment | None]:
         run_id = parent.info.run_id
@@ -130,9 +126,9 @@ class _Reader:
             raise NoTrialError(f"the sweep's run must hold {SPEC_FILE}, got none: run {run_id}")
         with tempfile.TemporaryDirectory() as scratch:
             spec = SweepSpec.load(Path(self._client.download_artifacts(run_id, SPEC_FILE, scratch)))
-            if ENVIRONMENT_FILE not in names:
+            if ENVIRONMENT not in names:
                 return spec, None
-            text = Path(self._client.download_artifacts(run_id, ENVIRONMENT_FILE, scratch)).read_text("utf-8")
+            text = Path(self._client.download_artifacts(run_id, ENVIRONMENT, scratch)).read_text("utf-8")
         try:
             return spec, Environment.from_json(text)
         except ValueError:  # of another version: then nothing is known
@@ -151,14 +147,3 @@ def _condition(tag: str, value: str) -> str:
         return equals(tag, value)
     except ValueError as error:
         raise NoTrialError(f"RUN: {error}") from None
-
-
-@contextmanager
-def _answers(tracking_uri: str) -> Iterator[None]:
-    """What MLflow raises as the user's error."""
-    try:
-        with quiet():
-            yield
-    except (MlflowException, OSError) as error:
-        reason = (without_password(str(error)).splitlines() or [type(error).__name__])[0]
-        raise NoTrialError(f"MLflow at {without_password(tracking_uri)} must answer, got: {reason}") from None

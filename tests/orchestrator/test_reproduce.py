@@ -187,7 +187,7 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: p
     done = invoke("s/1")
     assert done.exit_code == 2
     assert done.stderr == (
-        f"error: --tracking-uri: must be a database that is there, got none: {tmp_path}/mlflow.db\n"
+        f"error: the tracking URI must be that of a database that exists, got no file {tmp_path}/mlflow.db\n"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -195,7 +195,9 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: p
 def test_a_server_that_does_not_answer() -> None:
     done = invoke("s/1", "--tracking-uri", f"http://me:secret@127.0.0.1:{free_port()}")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: MLflow at http://127.0.0.1:")
+    assert done.stderr.startswith(
+        "error: the tracking URI must be that of an MLflow that answers, got http://127.0.0.1:"
+    )
     assert "secret" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
