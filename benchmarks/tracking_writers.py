@@ -60,7 +60,7 @@ def outbox(job: Job, calls: Calls) -> float:
         start = time.perf_counter()
         for number in range(job.trials):
             trial = job.trial(number)
-            callback.on_trial_start(0, [], trial)
+            callback.on_trial_start(0, [trial], trial)
             for result in job.results(number):
                 with _timed(calls):
                     callback.on_trial_result(0, [], trial, result)

@@ -20,6 +20,7 @@ from orchestrator.sweep_files import write_losses
 from orchestrator.sweep_report import Report
 from orchestrator.text_pages import PAGE
 from orchestrator.tracking import MlflowTracker, ui_command
+from orchestrator.tracking_note import FIGURE, NoteTargets
 
 DONE, FAILED = 0, 1
 
@@ -62,7 +63,7 @@ class Ending:
             status="FINISHED" if complete else "KILLED",
             metrics=report.metrics() if finished else {},
             artifacts=paths,
-            note=report.markdown(),
+            note=report.note(self._targets(report)) if results else None,
         )
         self._next_steps(paths)
         say_what_is_left(deliver(self.tracker, self.console), self.spec, self.console)
@@ -83,10 +84,14 @@ class Ending:
         self.tracker.tag_trials(report.tags())
         return [*paths, write_losses(self.spec.folder, report.results)]
 
+    def _targets(self, report: Report) -> NoteTargets:
+        trial_ids = [result.trial_id for result in report.results]
+        return self.tracker.note_targets(trial_ids, ["frontier.html", "frontier.md"], FIGURE)
+
     def _next_steps(self, paths: Sequence[Path]) -> None:
         self.console.print()
         for path in paths:
-            if path.suffix in (".png", ".html", ".csv") or path.name == PAGE:
+            if (path.suffix in (".png", ".html", ".csv") or path.name == PAGE) and path.name != FIGURE:
                 self.console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
         say_links(self.console, self.tracker)
 

@@ -63,12 +63,10 @@ __all__ = [
 ]
 
 EXPERIMENT = "text-vae-sweep"
-OF_A_SERVER = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-"""A request to a dead server fails within seconds then, and we make it again; MLflow prints nothing."""
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
+QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""What MLflow would print goes between the sweep's own lines."""
 
 
 class MlflowTracker:
@@ -158,25 +156,24 @@ class MlflowTracker:
     def connect(self, wait_s: float) -> str | None:
         """Opens MLflow and begins to deliver what the outbox holds; waits at most that many seconds.
 
-        For a server it sets MLflow's environment variables of `OF_A_SERVER`, unless they are set.
+        It sets MLflow's environment variables of `QUIET`, and for a server those of `SHORT_TIMEOUTS`, unless
+        they are set.
 
         Returns:
             What is wrong if MLflow did not answer.
         """
-        if is_server(self.tracking_uri):
-            for name, value in OF_A_SERVER.items():
-                os.environ.setdefault(name, value)
+        for name, value in (QUIET | SHORT_TIMEOUTS if is_server(self.tracking_uri) else QUIET).items():
+            os.environ.setdefault(name, value)
         with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
             import orchestrator.tracking_store  # noqa: F401
         self._courier.wake()
         return self._courier.wait_connected(wait_s)
 
-    def start_trial(self, trial_id: str, plan: TrialPlan) -> None:
-        """Opens the trial's run, or continues it."""
+    def start_trial(self, trial_id: str, plan: TrialPlan, number: int = 0) -> None:
+        """Opens the trial's run, or continues it; `number` is its place in the sweep."""
         if trial_id not in self._outbox.openings:
-            self._post(
-                [trial_opening(trial_id, plan, now_ms()), *param_entries(trial_id, trial_params(plan))]
-            )
+            self._post([trial_opening(trial_id, plan, number, now_ms())])
+            self._post(param_entries(trial_id, trial_params(plan)))
         self._post([Change(trial_id, now_ms(), "RUNNING")])
 
     def log_metrics(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:

@@ -27,7 +27,7 @@ class TrackingCallback(Callback):
 
     @harmless
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.tracker.start_trial(trial.trial_id, TrialPlan.from_config(trial.config))
+        self.tracker.start_trial(trial.trial_id, TrialPlan.from_config(trial.config), trials.index(trial))
 
     @harmless
     def on_trial_result(

@@ -9,8 +9,10 @@ from urllib.parse import quote, urlsplit
 from orchestrator.tracking_limits import without_password
 
 SWEEP_TAG, KIND_TAG, TRIAL_TAG = "orchestrator.sweep", "orchestrator.kind", "orchestrator.trial_id"
-PLAN_TAG, FAILURE_TAG = "orchestrator.plan", "orchestrator.failure"
-"""A trial's `TrialPlan.config()` as JSON; of a run that FAILED, why."""
+PLAN_TAG, NUMBER_TAG = "orchestrator.plan", "orchestrator.number"
+"""A trial's `TrialPlan.config()` as JSON; its place in the sweep."""
+FAILURE_TAG = "orchestrator.failure"
+"""Of a run that FAILED, why."""
 DATABASE = "mlflow.db"
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` listens by default."""

@@ -56,6 +56,8 @@ def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Pa
         "variant": "cyclical",
         "frontier": "true",
         "collapsed": "false",
+        "orchestrator.number": "0",
+        "mlflow.runColor": "#F2CFB2",
         "orchestrator.plan": json.dumps(plan(cycles=3).config()),
         "mlflow.parentRunId": parent.info.run_id,
         "mlflow.runName": "cyclical cycles=3 ramp_share=0.5",
@@ -156,7 +158,7 @@ def test_a_metric_with_an_impossible_name_is_lost_alone(opened: Open, reader: Re
         == "a metric's name must consist of letters, digits and _ - . : / and spaces, got 'nll+kl'"
     )
     assert str(delivery) == (
-        f"1 metric points delivered; 3 points and 0 other entries refused: {delivery.error}"
+        f"1 metric point delivered; 3 points and 0 other entries refused: {delivery.error}"
     )
     assert reader.trials()["t0"].data.metrics == {"nll": 1.0}
 

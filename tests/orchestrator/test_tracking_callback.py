@@ -159,7 +159,7 @@ def test_nothing_is_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 def test_a_trial_that_fails_before_it_starts(opened: Open, reader: Reader) -> None:
     tracker = opened()
     trial = SimpleNamespace(trial_id="t0", config=plan().config())
-    TrackingCallback(tracker).on_trial_error(0, [], trial)  # type: ignore[arg-type]
+    TrackingCallback(tracker).on_trial_error(0, [trial], trial)  # type: ignore[arg-type,list-item]
     assert tracker.close(30).complete
     assert reader.trials()["t0"].info.status == "FAILED"
     assert reader.trials()["t0"].data.params["cycles"] == "4"
