@@ -156,7 +156,7 @@ def _upload(client: MlflowClient, model: LoggedModel, run_id: str, folder: Path)
     description = Model.load(folder)
     description.run_id, description.model_id = run_id, model.model_id
     description.model_uuid, description.artifact_path = model.model_id, model.artifact_location
-    with quiet(), tempfile.TemporaryDirectory() as scratch:
+    with quiet(uploads=True), tempfile.TemporaryDirectory() as scratch:
         description.save(Path(scratch, MLMODEL))
         client.log_model_artifacts(model.model_id, str(folder))
         client.log_model_artifact(model.model_id, str(Path(scratch, MLMODEL)))
