@@ -16,7 +16,10 @@ from trainables.sources import USUAL, CorpusSource, Embedded, PlainText, TextSou
 from trainables.splits import Corpus, CorpusError, Split
 from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
 
-__all__ = ["USUAL", "Corpus", "CorpusError", "Split", "load_corpus"]
+__all__ = ["KINDS", "USUAL", "Corpus", "CorpusError", "MakeSource", "Split", "load_corpus"]
+
+MakeSource = Callable[[str], CorpusSource]
+"""What stands behind "KIND:" to a source."""
 
 _SPLITS = ("train", "valid", "test")
 _EMBEDDED_SENTENCES = (3000, 1000, 1000)
@@ -73,14 +76,18 @@ def _resolve(source: CorpusSource | Path | str | None) -> CorpusSource:
         return Embedded()
     if isinstance(source, Path):
         return PlainText(source)
-    return parse_source(source, _KINDS) if isinstance(source, str) else source
+    return parse_source(source, KINDS) if isinstance(source, str) else source
 
 
 def _dataset(rest: str) -> CorpusSource:
-    raise CorpusError(f"datasets: is read by `python -m orchestrator.sweep` alone, got 'datasets:{rest}'")
+    raise CorpusError(
+        "datasets: is read by `python -m orchestrator.sweep` and `python -m orchestrator.train` alone,"
+        f" got 'datasets:{rest}'"
+    )
 
 
-_KINDS: Mapping[str, Callable[[str], CorpusSource]] = {**NAMED_KINDS, "datasets": _dataset}
+KINDS: Mapping[str, MakeSource] = {**NAMED_KINDS, "datasets": _dataset}
+"""What the text of a source may begin with, see `parse_source`."""
 
 
 def _check_arguments(seed: int, vocabulary_size: int | None, max_sentences: int | None) -> None:

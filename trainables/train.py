@@ -10,37 +10,45 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainables.corpora import USUAL, load_corpus
+from trainables.corpora import KINDS, USUAL, Corpus, CorpusError, MakeSource, load_corpus
 from trainables.parts import KnobError, parse_knob
 from trainables.presets import PRESETS, load_preset
 from trainables.records import EpochMetrics, FinalMetrics
+from trainables.sources import parse_source
 from trainables.training import DivergedError, Training
 from trainables.variant import Variant, load_variant, variant_names
 
+ALL = "all"  # a vocabulary's size: all words
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains and prints; returns the exit status: 0, 1 for a diverged training, 2 for bad input."""
-    options = _parser().parse_args(arguments)
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    kinds: Mapping[str, MakeSource] = KINDS,
+    name: str = "trainables.train",
+) -> int:
+    """Trains and prints; returns the exit status: 0, 1 for a diverged training, 2 for bad input.
+
+    Args:
+        kinds: of corpora, as `sources.parse_source` takes them.
+        name: of the module that is run.
+    """
+    options = parser(name).parse_args(arguments)
     try:
         _check(options)
-        variant = _with_settings(load_variant(options.variant), options.set, options.preset)
-        corpus = load_corpus(
-            options.corpus,
-            seed=options.seed,
-            vocabulary_size=getattr(options, "vocabulary_size", USUAL),
-            max_sentences=options.max_sentences,
-        )
+        variant = variant_of(options)
+        corpus = _corpus(options, kinds)
         if options.threads:
             torch.set_num_threads(options.threads)
         training = Training(variant, corpus, epochs=options.epochs, seed=options.seed, device=options.device)
     except ValueError as error:
-        print(f"trainables.train: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     floor = "" if corpus.entropy_floor is None else f"  entropy floor {corpus.entropy_floor:.2f} nats"
     print(f"{variant.name} ({variant.paper})")
@@ -49,15 +57,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"sentences, {len(corpus.vocabulary):,} words{floor}"
     )
     try:
-        history = _run(training)
+        _run(training)
     except DivergedError as error:
         print(f"diverged: {error}", file=sys.stderr)
+        _write(options, training, None)
         return 1
     final = training.final_metrics(iw_samples=options.iw_samples, iw_sentences=options.iw_sentences)
     _print_final(training, final)
-    if options.json:
-        options.json.write_text(json.dumps(_record(training, options.seed, history, final)))
+    _write(options, training, final)
     return 0
+
+
+def variant_of(options: argparse.Namespace) -> Variant:
+    """The variant that is to be trained.
+
+    Raises:
+        ValueError: there is no such variant, preset or knob, or a knob does not take its value.
+    """
+    return _with_settings(load_variant(options.variant), options.set, options.preset)
+
+
+def _corpus(options: argparse.Namespace, kinds: Mapping[str, MakeSource]) -> Corpus:
+    corpus = load_corpus(
+        parse_source(options.corpus, kinds),
+        seed=options.seed if options.corpus_seed is None else options.corpus_seed,
+        vocabulary_size=getattr(options, "vocabulary_size", USUAL),
+        max_sentences=options.max_sentences,
+    )
+    if options.corpus_digest not in (None, corpus.digest):
+        raise CorpusError(
+            f"--corpus-digest: the corpus must be as it was, {options.corpus_digest}, got another text,"
+            f" vocabulary or split, {corpus.digest}: {corpus.source}"
+        )
+    return corpus
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -70,8 +102,10 @@ def _check(options: argparse.Namespace) -> None:
         torch.empty(0, device=options.device)
     except (RuntimeError, AssertionError):  # the latter where torch is built without CUDA
         raise ValueError(f"--device must be one that torch can use here, got {options.device!r}") from None
-    if not 0 <= options.seed < 2**32:
-        raise ValueError(f"--seed must be in [0, 2^32), got {options.seed}")
+    for name in ("seed", "corpus_seed"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value < 2**32:
+            raise ValueError(f"--{name.replace('_', '-')} must be in [0, 2^32), got {value}")
     if options.json:
         try:
             options.json.open("a").close()
@@ -81,8 +115,7 @@ def _check(options: argparse.Namespace) -> None:
             ) from None
 
 
-def _run(training: Training) -> list[EpochMetrics]:
-    history: list[EpochMetrics] = []
+def _run(training: Training) -> None:
     print(
         "epoch     NLL      KL  NLL+KL    MI  AU  KL weight  inner steps   words/s    time left", flush=True
     )
@@ -90,7 +123,6 @@ def _run(training: Training) -> list[EpochMetrics]:
     while not training.finished:
         tokens, began = training.cost.tokens, time.perf_counter()
         epoch = training.run_epoch()
-        history.append(epoch)
         now = time.perf_counter()
         valid, left = epoch.valid, (now - start) / epoch.epoch * (training.epochs - epoch.epoch)
         print(
@@ -100,13 +132,19 @@ def _run(training: Training) -> list[EpochMetrics]:
             f"{left:10.0f} s",
             flush=True,
         )
-    return history
+
+
+def _write(options: argparse.Namespace, training: Training, final: FinalMetrics | None) -> None:
+    """Writes the figures where `--json` says; `final` is None where the training diverged."""
+    if options.json:
+        options.json.write_text(json.dumps(_record(training, options.seed, training.history, final)))
 
 
 def _record(
-    training: Training, seed: int, history: Sequence[EpochMetrics], final: FinalMetrics
+    training: Training, seed: int, history: Sequence[EpochMetrics], final: FinalMetrics | None
 ) -> dict[str, Any]:
-    """What `--json` writes; `losses` is NLL + KL of each test sentence, for paired comparisons."""
+    """What `--json` writes; `losses` is NLL + KL of each test sentence, for paired comparisons. Of a training
+    that diverged it is the whole epochs before, and neither final figures nor losses."""
     return {
         "variant": training.variant.name,
         "knobs": training.variant.knobs(),
@@ -115,9 +153,9 @@ def _record(
         "epochs": training.epochs,
         "device": str(training.device),
         "history": [epoch.named() for epoch in history],
-        "final": final.named(),
+        "final": final.named() if final else {},
         "cost": dataclasses.asdict(training.cost),
-        "losses": [round(float(loss), 5) for loss in final.losses_N],
+        "losses": [round(float(loss), 5) for loss in final.losses_N] if final else [],
     }
 
 
@@ -156,9 +194,17 @@ def _with_settings(variant: Variant, settings: Sequence[str], preset: str | None
     return variant.with_knobs(values)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _vocabulary_size(text: str) -> int | None:
+    try:
+        return None if text == ALL else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number or {ALL}, got {text!r}") from None
+
+
+def parser(name: str = "trainables.train") -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainables.train",
+        prog=f"python -m {name}",
         description="Train one text VAE and print an epoch a line. Figures are nats per sentence.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -168,12 +214,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", help=f"published procedure: {', '.join(PRESETS)}; --set goes before it")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--corpus-seed", type=int, metavar="SEED", help="seed of the corpus: its split, the "
+                        "choice of sentences, the embedded one; --seed by default")  # fmt: skip
+    parser.add_argument("--corpus-digest", metavar="HEX", help="refuse a corpus with another fingerprint")
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="set a knob")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; torch's choice by default")
     parser.add_argument("--max-sentences", type=int, help="training sentences to keep")
-    parser.add_argument("--vocabulary-size", type=int, default=argparse.SUPPRESS,
-                        help="most words to keep (default: 10000, or as published)")  # fmt: skip
+    parser.add_argument("--vocabulary-size", type=_vocabulary_size, default=argparse.SUPPRESS, metavar="N",
+                        help=f"most words to keep, or {ALL} (default: 10000, or as published)")  # fmt: skip
     parser.add_argument("--iw-samples", type=int, default=100, help="samples of z for the IW-NLL")
     parser.add_argument("--iw-sentences", type=int, default=200, help="test sentences for the IW-NLL")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there as JSON")

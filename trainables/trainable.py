@@ -15,6 +15,7 @@ from ray import tune
 from trainables.examination import Examination, Request, examine
 from trainables.records import EpochMetrics
 from trainables.splits import Corpus
+from trainables.trained_model import TrainedModel
 from trainables.training import DivergedError, Training
 from trainables.variant import load_variant
 
@@ -132,12 +133,38 @@ def examine_checkpoint(
     Raises:
         FileNotFoundError: there is no checkpoint, or it is gone.
     """
+    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
+    return examine(variant, _best_weights(checkpoint), corpus, request)
+
+
+def trained_model(
+    checkpoint: tune.Checkpoint | None,
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    *,
+    sweep: str = "",
+    trial_id: str = "",
+) -> TrainedModel:
+    """The best weights of a trial as a model by itself, wherever its checkpoint lies.
+
+    Args:
+        config: of the trial, as in `TextVAETrainable`.
+        sweep, trial_id: noted in its description.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint, or it is gone.
+    """
+    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
+    weights = _best_weights(checkpoint)
+    return TrainedModel.of(variant, weights, corpus, seed=config["seed"], sweep=sweep, trial_id=trial_id)
+
+
+def _best_weights(checkpoint: tune.Checkpoint | None) -> dict[str, torch.Tensor]:
     if checkpoint is None:
         raise FileNotFoundError("it left no checkpoint")
-    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
     with checkpoint.as_directory() as folder:
-        weights = _load(folder)["best_weights"]
-    return examine(variant, weights, corpus, request)
+        weights: dict[str, torch.Tensor] = _load(folder)["best_weights"]
+    return weights
 
 
 def _load(folder: str) -> dict[str, Any]:

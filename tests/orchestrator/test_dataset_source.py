@@ -15,6 +15,7 @@ import pytest
 from orchestrator.dataset_source import DatasetSource
 from orchestrator.preflight import read_corpus
 from orchestrator.spec import SweepSpec
+from orchestrator.train import main as train
 from trainables.corpora import Corpus, CorpusError, load_corpus
 from trainables.splits import Split
 
@@ -274,3 +275,18 @@ def test_without_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch, shadow
         "datasets: needs the extra 'datasets', which is not installed; install it with "
     )
     assert message.endswith("python -m pip install -e '.[datasets]'")
+
+
+# -- the training command ----------------------------------------------------------------------------
+
+
+def test_a_single_training_over_a_dataset(
+    datasets: Any, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = save(datasets, folder / "saved", SPLITS)
+    corpus = load_corpus(DatasetSource(str(place)))
+    arguments = ["--corpus", f"datasets:{place}", "--corpus-digest", corpus.digest, "--epochs", "1"]
+    assert train(["--iw-samples", "1", "--set", "hidden_size=4", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("corpus saved: 3 / 1 / 1 sentences, ")
+    assert train(["--corpus", "datasets:absent", "--set", "x"]) == 2
+    assert capsys.readouterr().err == "orchestrator.train: --set takes KNOB=VALUE, got 'x'\n"

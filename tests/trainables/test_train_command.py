@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from trainables.grammar import embedded_corpus
 from trainables.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +98,8 @@ def test_a_diverging_training_ends_with_1(capsys: pytest.CaptureFixture[str]) ->
         (["--max-sentences", "0"], "got 0"),
         (["--device", "tpu9"], "--device must be one that torch can use here, got 'tpu9'"),
         (["--threads", "0"], "--threads must be >= 1, got 0"),
+        (["--corpus-seed", "-1"], "--corpus-seed must be in [0, 2^32), got -1"),
+        (["--corpus", "datasets:a/b"], "`python -m orchestrator.train` alone, got 'datasets:a/b'"),
         (["--iw-samples", "0"], "--iw-samples must be >= 1, got 0"),
         (["--json", "absent/run.json"], "--json must be a file that can be written"),
     ],
@@ -119,8 +122,54 @@ def test_a_bad_corpus(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert "empty.txt" in err[0]
 
 
-@pytest.mark.parametrize("arguments", [["--epochs", "two"], ["--nothing"]])
+@pytest.mark.parametrize("arguments", [["--epochs", "two"], ["--nothing"], ["--vocabulary-size", "most"]])
 def test_bad_options_end_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         train(capsys, *arguments)
     assert ended.value.code == 2
+
+
+def test_the_seed_of_the_corpus_is_that_of_the_training_unless_given(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def losses(*arguments: str) -> list[float]:
+        file = tmp_path / "run.json"
+        assert train(capsys, "--epochs", "1", *arguments, "--json", str(file))[0] == 0
+        found: list[float] = json.loads(file.read_text())["losses"]
+        return found
+
+    both = losses("--seed", "1")
+    assert losses("--seed", "1", "--corpus-seed", "1") == both
+    assert losses("--seed", "1", "--corpus-seed", "2") != both
+    assert losses("--seed", "2", "--corpus-seed", "1") != both
+
+
+def test_a_corpus_with_another_fingerprint_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    digest = embedded_corpus(5, (48, 4, 4)).digest
+    right = ["--epochs", "1", "--corpus-seed", "5", "--corpus-digest", digest]
+    assert train(capsys, *right)[0] == 0
+    status, out, err = train(capsys, *right, "--corpus-seed", "6")
+    assert (status, out) == (2, [])
+    assert err == [
+        f"trainables.train: --corpus-digest: the corpus must be as it was, {digest}, got another text,"
+        f" vocabulary or split, {embedded_corpus(6, (48, 4, 4)).digest}: embedded"
+    ]
+
+
+def test_all_words_and_few(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("\n".join(f"a b{number}" for number in range(40)))
+    arguments = ["--corpus", str(tmp_path / "text.txt"), "--epochs", "1"]
+    words = {
+        size: train(capsys, *arguments, "--vocabulary-size", size)[1][1].rsplit(", ", 1)[1]
+        for size in ("all", "7")
+    }
+    assert words == {"all": "37 words", "7": "7 words"}  # 32 of 40 sentences, "a", 4 special ones
+
+
+def test_a_diverged_training_leaves_its_whole_epochs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "run.json"
+    status, _, _ = train(capsys, "--epochs", "2", "--set", "learning_rate=1e30", "--json", str(file))
+    record = json.loads(file.read_text())
+    assert (status, record["history"], record["final"], record["losses"]) == (1, [], {}, [])

@@ -1,0 +1,19 @@
+"""`python -m orchestrator.train`: as `python -m trainables.train`, for a corpus `datasets:NAME` too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from orchestrator.dataset_source import DatasetSource
+from trainables.corpora import KINDS
+from trainables.train import main as train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains one configuration; returns the exit status, see `trainables.train`."""
+    return train(arguments, kinds={**KINDS, "datasets": DatasetSource.parse}, name="orchestrator.train")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
