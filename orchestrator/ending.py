@@ -14,6 +14,7 @@ from orchestrator.commands import program
 from orchestrator.delivery_view import deliver, say_what_is_left
 from orchestrator.examination import Examiner
 from orchestrator.findings import Findings
+from orchestrator.model_keeping import ModelKeeper
 from orchestrator.results import TrialResult
 from orchestrator.spec import SweepSpec
 from orchestrator.sweep_files import write_losses
@@ -58,7 +59,10 @@ class Ending:
         results = findings.into(results)
         report = self._report(results)
         report.show(self.console)
-        paths = self._publish(report, findings, complete) if results else []
+        paths = self._publish(report, findings) if results else []
+        if complete and finished:
+            with self.console.status("keeping models"):
+                ModelKeeper(self.spec, self.examiner.corpus, self.tracker).keep(report, checkpoints)
         self.tracker.finish_sweep(
             status="FINISHED" if complete else "KILLED",
             metrics=report.metrics() if finished else {},
@@ -78,7 +82,7 @@ class Ending:
         corpus = self.examiner.corpus
         return Report.of(f"{corpus.name}: {self.spec.name}", results, corpus.entropy_floor)
 
-    def _publish(self, report: Report, findings: Findings, complete: bool) -> list[Path]:
+    def _publish(self, report: Report, findings: Findings) -> list[Path]:
         """Writes the report's files and says of each trial what it is; the files."""
         paths = [*report.write(self.spec.folder), *findings.publish(report, self.tracker)]
         self.tracker.tag_trials(report.tags())

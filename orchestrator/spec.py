@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -98,6 +98,8 @@ class SweepSpec(BaseModel):
         iw_samples, iw_sentences: of the importance-weighted NLL at the end of each trial.
         final_iw_samples, final_iw_sentences: of that of the runs that are examined after the search; None
             takes the whole test split.
+        models: which trials' weights become MLflow models: those on the frontier, those of all trials that
+            finished, none.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.
         storage: the folder where sweeps have their folders.
         checkpoints: where trials keep their checkpoints, a path or an address such as s3://bucket/sweeps
@@ -125,6 +127,7 @@ class SweepSpec(BaseModel):
     iw_sentences: Count = 200
     final_iw_samples: Count = 500
     final_iw_sentences: Count | None = 200
+    models: Literal["frontier", "all", "none"] = "frontier"
     tracking_uri: str = Field(
         default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
         validate_default=True,

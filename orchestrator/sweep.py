@@ -112,6 +112,10 @@ def main(
     storage: Annotated[
         str | None, _option("Folder for all sweeps.", _WHERE, "sweeps", metavar="PATH")
     ] = None,
+    models: Annotated[
+        str | None,
+        _option("Whose weights MLflow keeps: frontier, all, none.", _WHERE, "frontier", metavar="WHICH"),
+    ] = None,
     tracking_uri: Annotated[
         str | None,
         _option("MLflow's address; also $MLFLOW_TRACKING_URI.", _WHERE, "sqlite:///mlflow.db", metavar="URI"),

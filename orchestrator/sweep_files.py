@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import distribution_to_json
 
+from orchestrator.environment import Environment
 from orchestrator.plan import SearchPlan
 from orchestrator.results import TrialResult
 from orchestrator.spec import SweepSpec
@@ -49,14 +50,19 @@ def corpus_input(corpus: Corpus) -> Input:
 
 
 def write_about(folder: Path, plan: SearchPlan, cluster: Mapping[str, float]) -> list[Path]:
-    """Writes search spaces and environment into the sweep's folder; the files."""
+    """Writes search spaces and environment into the sweep's folder; the files.
+
+    Args:
+        cluster: what Ray has: CPU, GPU, and so on.
+    """
     spaces = {
         variant.variant: {knob: distribution_to_json(space) for knob, space in variant.distributions.items()}
         for variant in plan.variants
     }
-    path = folder / SEARCH_SPACES
-    path.write_text(json.dumps(spaces, indent=1), encoding="utf-8")
-    return [path]
+    texts = {SEARCH_SPACES: json.dumps(spaces, indent=1), ENVIRONMENT: Environment.here(cluster).to_json()}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
 
 
 def write_losses(folder: Path, results: Iterable[TrialResult]) -> Path:

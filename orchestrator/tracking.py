@@ -19,6 +19,7 @@ from orchestrator.records import TrialPlan
 from orchestrator.tracking_courier import Courier, Delivery, Store, now_ms
 from orchestrator.tracking_entries import (
     SWEEP,
+    Aliases,
     Artifact,
     Change,
     Entry,
@@ -27,6 +28,7 @@ from orchestrator.tracking_entries import (
     Note,
     Opening,
     RunStatus,
+    SavedModel,
     View,
     param_entries,
     tag_entries,
@@ -199,6 +201,19 @@ class MlflowTracker:
         logged = [{"path": path.name, "type": "table"} for path in paths]
         self._post(tag_entries(trial_id, {"mlflow.loggedArtifacts": json.dumps(logged)}))
         self._post(self._artifacts(trial_id, paths))
+
+    def log_model(self, trial_id: str, folder: Path, name: str, tags: Mapping[str, str]) -> None:
+        """Logs the model that `tracking_model.save_model` has written; registers it under the sweep's name.
+
+        Args:
+            tags: of the registered version.
+        """
+        place = str(folder.relative_to(self.folder))
+        self._post([SavedModel(trial_id, place, name, self.sweep, tags)])
+
+    def point_aliases(self, trials: Mapping[str, str]) -> None:
+        """Lets aliases of the registered model point to the trials' versions (alias → trial id)."""
+        self._post([Aliases(SWEEP, self.sweep, trials)])
 
     def end_trial(self, trial_id: str, status: RunStatus) -> None:
         """Ends the trial's run."""

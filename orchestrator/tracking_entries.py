@@ -106,7 +106,29 @@ class Note:
     kind: Literal["note"] = "note"
 
 
-Entry = Opening | Metrics | Params | Tags | Change | Artifact | Input | View | Note
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A trial's model, saved in a folder of the sweep's: logged beside its run and registered."""
+
+    run: str
+    folder: str
+    name: str
+    registered_name: str
+    tags: Mapping[str, str]
+    kind: Literal["model"] = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """The registered model's aliases: alias → trial id. Those of the sweep's that are not there go."""
+
+    run: str
+    registered_name: str
+    trials: Mapping[str, str]
+    kind: Literal["aliases"] = "aliases"
+
+
+Entry = Opening | Metrics | Params | Tags | Change | Artifact | Input | View | Note | SavedModel | Aliases
 
 _FORMAT: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 

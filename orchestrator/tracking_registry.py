@@ -127,6 +127,12 @@ def point_aliases(client: MlflowClient, registered_name: str, wanted: Mapping[st
             client.delete_registered_model_alias(registered_name, alias)
 
 
+def latest_version(client: MlflowClient, registered_name: str, run_id: str) -> str | None:
+    """The newest version of the registered model that came from the run; None where there is none."""
+    numbers = [int(found.version) for found in _versions(client, registered_name, run_id)]
+    return str(max(numbers)) if numbers else None
+
+
 def _logged(client: MlflowClient, experiment_id: str, run_id: str, name: str) -> LoggedModel | None:
     """The run's model of that name, a complete one first."""
     condition = f"source_run_id = '{run_id}'"

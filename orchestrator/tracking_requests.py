@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from orchestrator.tracking_entries import (
+    Aliases,
     Artifact,
     Change,
     Entry,
@@ -15,6 +16,7 @@ from orchestrator.tracking_entries import (
     Note,
     Opening,
     Params,
+    SavedModel,
     Tags,
     View,
     size,
@@ -40,7 +42,9 @@ class Points:
     points: Sequence[Point]
 
 
-Content = Opening | Params | Points | Tags | Change | Artifact | Input | View | Note
+Single = Opening | View | Input | Artifact | SavedModel | Aliases | Note
+"""What is a request by itself."""
+Content = Single | Params | Points | Tags | Change
 
 
 @dataclass(frozen=True)
@@ -79,16 +83,14 @@ def _of_run(run: str, entries: Sequence[Entry]) -> Iterator[Request]:
     tags = [entry for entry in entries if isinstance(entry, Tags)]
     for values, settled in _merged([entry.values for entry in tags]):
         yield Request(Tags(run, values), others=settled)
-    for kind in (View, Input, Artifact, Note):
+    for kind in (View, Input, Artifact, SavedModel, Aliases, Note):
         yield from _each(entries, kind)
     changes = [entry for entry in entries if isinstance(entry, Change)]
     if changes:
         yield Request(changes[-1], others=len(changes))
 
 
-def _each(
-    entries: Sequence[Entry], kind: type[Opening | View | Input | Artifact | Note]
-) -> Iterator[Request]:
+def _each(entries: Sequence[Entry], kind: type[Single]) -> Iterator[Request]:
     for entry in entries:
         if isinstance(entry, kind):
             yield Request(entry, others=size(entry)[1])

@@ -25,9 +25,22 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 
 from orchestrator.tracking_courier import Refused
-from orchestrator.tracking_entries import SWEEP, Artifact, Change, Input, Note, Opening, Params, Tags, View
+from orchestrator.tracking_entries import (
+    SWEEP,
+    Aliases,
+    Artifact,
+    Change,
+    Input,
+    Note,
+    Opening,
+    Params,
+    SavedModel,
+    Tags,
+    View,
+)
 from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, database_file, equals
 from orchestrator.tracking_placeholders import filled
+from orchestrator.tracking_registry import latest_version, log_model, point_aliases, register
 from orchestrator.tracking_requests import Content, Points
 
 logger = logging.getLogger(__name__)
@@ -131,6 +144,24 @@ class MlflowStore:
         if not path.is_file():
             raise Refused(f"no file {path}")
         self._client.log_artifact(run_id, str(path))
+
+    @_write.register
+    def _(self, content: SavedModel, run_id: str) -> None:
+        folder = self._folder / content.folder
+        if not folder.is_dir():
+            raise Refused(f"no model {folder}")
+        tags = {SWEEP_TAG: self._sweep, TRIAL_TAG: content.run}
+        model_id = log_model(self._client, self.experiment_id, run_id, folder, content.name, tags=tags)
+        register(self._client, content.registered_name, model_id, run_id, content.tags)
+
+    @_write.register
+    def _(self, content: Aliases, run_id: str) -> None:
+        versions = {
+            alias: latest_version(self._client, content.registered_name, self._run_id(trial_id))
+            for alias, trial_id in content.trials.items()
+        }
+        known = {alias: version for alias, version in versions.items() if version is not None}
+        point_aliases(self._client, content.registered_name, known)
 
     @_write.register
     def _(self, content: Note, run_id: str) -> None:

@@ -37,6 +37,7 @@ epochs: 2
 baseline_seeds: 2
 replicates: 2
 max_concurrent: 2
+models: all
 final_iw_samples: 20
 final_iw_sentences: 5
 knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}

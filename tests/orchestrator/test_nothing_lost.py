@@ -19,6 +19,7 @@ EPOCHS = 6
 ARGUMENTS = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", str(EPOCHS), "--baseline-seeds", "2"),
     *("--replicates", "2", "--max-sentences", "500", "--name", "s"),
+    *("--models", "all"),
 )
 TRIALS = 8
 OF_EACH_EPOCH = {
@@ -57,6 +58,9 @@ def assert_everything_once(mlflow: Reader, sweep: Sweep, statuses: set[str]) -> 
         assert run.data.params["variant"] == trials.loc[trial_id, "variant"]
         assert run.data.tags["frontier"] in ("true", "false")
     assert mlflow.parent().info.status in statuses
+    versions = mlflow.client.search_model_versions("name = 's'")
+    assert sorted(version.run_id for version in versions) == sorted(run.info.run_id for run in runs.values())
+    assert {version.status for version in versions} == {"READY"}
     assert {"frontier.html", "sweep.yaml", "losses.npz"} <= set(mlflow.artifacts())
 
 

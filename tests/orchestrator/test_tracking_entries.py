@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.tracking_entries import (
     SWEEP,
+    Aliases,
     Artifact,
     Change,
     Entry,
@@ -16,6 +17,7 @@ from orchestrator.tracking_entries import (
     Note,
     Opening,
     Params,
+    SavedModel,
     Tags,
     View,
     from_line,
@@ -34,6 +36,8 @@ EACH: list[Entry] = [
     Artifact(SWEEP, "frontier.png"),
     Input(SWEEP, "reviews", "0123456789abcdef", "ptb:/data/a b", "{}"),
     View(SWEEP, "mlflow.sharedViewState.x", "{}"),
+    SavedModel("t0", "models/t0", "cyclical-t0", "s", {"variant": "cyclical"}),
+    Aliases(SWEEP, "s", {"best-elbo": "t0"}),
     Note(SWEEP, "# Done \ue000t0\ue001"),
 ]
 
