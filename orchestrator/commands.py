@@ -6,6 +6,10 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.spec import SweepSpec
 
 
 def program(name: str) -> str:
@@ -19,3 +23,9 @@ def program(name: str) -> str:
         return name
     relative = os.path.relpath(beside)
     return str(beside) if relative.startswith(os.pardir + os.sep + os.pardir) else relative
+
+
+def sweep_command(spec: SweepSpec, flag: str) -> list[str]:
+    """The words of the command that does something with an earlier sweep: `--resume`, say."""
+    place = [] if spec.storage == Path.cwd() / "sweeps" else ["--storage", os.path.relpath(spec.storage)]
+    return [program("python"), "-m", "orchestrator.sweep", flag, spec.name, *place]

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import warnings
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,28 +15,24 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 import trainables
-from orchestrator.commands import program
+from orchestrator.ending import FAILED, Ending, say_links
 from orchestrator.examination import Examiner
-from orchestrator.findings import Findings
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
-from orchestrator.results import TrialResult
 from orchestrator.search import ReconcileCallback, SweepSearcher
 from orchestrator.spec import SPEC_FILE, SweepSpec
 from orchestrator.storage_guard import StorageGuard
-from orchestrator.sweep_report import Report
-from orchestrator.text_pages import PAGE
-from orchestrator.tracking import MlflowTracker, ui_command
+from orchestrator.sweep_files import corpus_input, sweep_params, write_about
+from orchestrator.tracking import MlflowTracker
 from orchestrator.tracking_callback import TrackingCallback
 from orchestrator.wording import plural
 from trainables.splits import Corpus
 from trainables.trainable import TextVAETrainable, TrialSettings
 
 TUNE_FOLDER = "tune"
-DELIVERY_SECONDS = 60.0
+FAREWELL_S = 5.0
 CHECKPOINTS_A_TRIAL = 5
 FAILURES_A_TRIAL = 3
-DONE, FAILED = 0, 1
 
 
 def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
@@ -55,23 +50,36 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
     try:
         with console.status("starting Ray"):  # seen on a terminal only
             _start_ray(spec)
-        tracker = MlflowTracker(spec.tracking_uri, spec.name)
+        tracker = MlflowTracker(spec.tracking_uri, spec.name, spec.folder)
         try:
-            with console.status("opening MLflow"):
-                problem = tracker.start_sweep(
-                    params={"corpus": corpus.name, "digest": corpus.digest, "epochs": str(spec.epochs)},
-                    spec_path=spec.folder / SPEC_FILE,
-                    knobs=sorted({knob for variant in plan.variants for knob in variant.distributions}),
-                )
-            if problem is not None:
-                console.print(
-                    f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow"
-                )
+            _open_mlflow(console, spec, corpus, plan, tracker)
             return _run(console, spec, corpus, plan, tracker, resume)
-        finally:
-            tracker.close(DELIVERY_SECONDS)  # after an exception; elsewhere it is closed already
+        except BaseException as problem:
+            if not tracker.ended:  # it shall not look as if it still ran
+                tracker.finish_sweep(status="KILLED" if isinstance(problem, KeyboardInterrupt) else "FAILED")
+            tracker.close(FAREWELL_S)
+            raise
     finally:
         ray.shutdown()
+
+
+def _open_mlflow(
+    console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan, tracker: MlflowTracker
+) -> None:
+    """Begins the sweep's record, and says where it can be followed."""
+    with console.status("opening MLflow"):
+        problem = tracker.start_sweep(
+            params=sweep_params(spec, corpus),
+            files=[spec.folder / SPEC_FILE, *write_about(spec.folder, plan, _cluster())],
+            text=corpus_input(corpus),
+            spaces={variant.variant: variant.distributions for variant in plan.variants},
+            trials=sum(plan.planned().values()),
+        )
+    if problem is not None:
+        console.print(
+            f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow", markup=False
+        )
+    say_links(console, tracker)
 
 
 def _run(
@@ -88,9 +96,10 @@ def _run(
         console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
     if not spec.folder.is_dir():
         tracker.finish_sweep(status="KILLED")
+        tracker.close(FAREWELL_S)
         return FAILED
-    examiner = Examiner(spec, corpus, concurrency)
-    return _finish(console, examiner, tracker, trials, complete=searcher.finished)
+    ending = Ending(Examiner(spec, corpus, concurrency), tracker, console)
+    return ending.of(trials, complete=searcher.finished)
 
 
 def _start_ray(spec: SweepSpec) -> None:
@@ -125,11 +134,17 @@ def _concurrency(spec: SweepSpec) -> int:
     """How many trials fit on the cluster as it is now, or as many as the spec says."""
     if spec.max_concurrent is not None:
         return spec.max_concurrent
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have = _cluster()
     fits = [have.get("CPU", 0.0) / spec.resources.cpus]
     if spec.resources.gpus:
         fits.append(have.get("GPU", 0.0) / spec.resources.gpus)
     return max(1, int(min(fits)))
+
+
+def _cluster() -> dict[str, float]:
+    """What Ray has: CPU, GPU, and so on."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return have
 
 
 def _fit(
@@ -193,12 +208,6 @@ def _has_state(folder: str) -> bool:
     return any(file.base_name.startswith("experiment_state") for file in files)
 
 
-def _result(trial: Trial) -> TrialResult:
-    return TrialResult.from_tune(
-        trial.trial_id, trial.config, trial.last_result, errored=trial.status == Trial.ERROR
-    )
-
-
 def _announce(console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPlan) -> None:
     planned = plan.planned()
     console.print(
@@ -215,56 +224,3 @@ def _announce(console: Console, spec: SweepSpec, corpus: Corpus, plan: SearchPla
     )
     for caution in plan.cautions():
         console.print(f"note: {caution}", style="yellow")
-
-
-def _finish(
-    console: Console, examiner: Examiner, tracker: MlflowTracker, trials: list[Trial], *, complete: bool
-) -> int:
-    """Examines the runs that matter, writes and shows the report, and says what to do next."""
-    spec, corpus = examiner.spec, examiner.corpus
-    title, floor = f"{corpus.name}: {spec.name}", corpus.entropy_floor
-    results = [_result(trial) for trial in trials]
-    finished = [result for result in results if result.final]
-    report = Report.of(title, results, floor)
-    if complete and finished:
-        checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
-        try:
-            examiner.examine(report, checkpoints, console)
-        except KeyboardInterrupt:
-            complete = False
-    findings = Findings.of(spec, corpus)
-    report = Report.of(title, findings.into(results), floor)
-    report.show(console)
-    paths: list[Path] = []
-    if results:
-        paths = [*report.write(spec.folder), *findings.publish(report, tracker)]
-        tracker.tag_trials(report.tags())
-    tracker.finish_sweep(
-        status="FINISHED" if complete else "KILLED",
-        metrics=report.metrics() if finished else {},
-        artifacts=paths,
-        note=report.markdown(),
-    )
-    delivery = tracker.close(DELIVERY_SECONDS)
-    _next_steps(console, spec, tracker, paths)
-    if not delivery.complete:
-        console.print(f"warning: MLflow: {delivery}", style="yellow", markup=False)
-    if not complete:
-        raise KeyboardInterrupt
-    if not finished:
-        console.print("no trial finished: the failures are in trials.csv and in MLflow", style="red")
-        return FAILED
-    return DONE
-
-
-def _next_steps(console: Console, spec: SweepSpec, tracker: MlflowTracker, paths: list[Path]) -> None:
-    console.print()
-    for path in paths:
-        if path.suffix in (".png", ".html", ".csv") or path.name == PAGE:
-            console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
-    command = ui_command(spec.tracking_uri, program("mlflow"))
-    if command:
-        console.print(f"next: {command}", highlight=False, soft_wrap=True, markup=False)
-    for what, link in (("compare", tracker.comparison_link), ("runs", tracker.link)):
-        if link:
-            console.print(f"  {what}: {link}", highlight=False, soft_wrap=True, markup=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.spec import SweepSpec
 
 USER_ERROR, INTERRUPTED = 2, 130
+_ACTIONS = ("spec", "resume", "replay_outbox", "dry_run")
 _WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This run"
 _EPILOG = """
 [bold]Examples[/bold]
@@ -37,7 +39,12 @@ _EPILOG = """
 
     python -m orchestrator.sweep --resume embedded-20260131-120000
 
-[dim]Exit status: 0 done, 1 no trial finished, 2 a mistake in what was asked for, 130 interrupted.[/dim]
+  MLflow was down at the end; it is back:
+
+    python -m orchestrator.sweep --replay-outbox embedded-20260131-120000
+
+[dim]Exit status: 0 done, 1 no trial finished or not all delivered, 2 a mistake in what was asked for,
+130 interrupted.[/dim]
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -116,6 +123,12 @@ def main(
         str | None,
         typer.Option(help="Go on with an earlier sweep and its spec.", rich_help_panel=_RUN, metavar="NAME"),
     ] = None,
+    replay_outbox: Annotated[
+        str | None,
+        typer.Option(
+            help="Deliver to MLflow what an earlier sweep could not.", rich_help_panel=_RUN, metavar="NAME"
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show spec, ranges and baselines; run nothing.", rich_help_panel=_RUN),
@@ -124,30 +137,58 @@ def main(
     """Search text VAEs for the best trade of reconstruction against KL, beside the collapsed baseline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     given = {"set" if key == "set_" else key: value for key, value in context.params.items()}
-    options = {key: value for key, value in given.items() if key not in ("spec", "resume", "dry_run")}
+    options = {key: value for key, value in given.items() if key not in _ACTIONS}
     try:
-        raise typer.Exit(_run(spec, options, resume, dry_run))
+        raise typer.Exit(_run(spec, options, _Action(resume, replay_outbox, dry_run)))
     except KeyboardInterrupt:
         typer.echo("interrupted before the sweep began", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _run(file: Path | None, options: dict[str, Any], resume: str | None, dry_run: bool) -> int:
+@dataclass(frozen=True)
+class _Action:
+    """What is to be done: go on with a sweep, deliver what it left, only show the spec; else start one."""
+
+    resume: str | None
+    replay_outbox: str | None
+    dry_run: bool
+
+
+def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
     from orchestrator.spec import SweepSpec
     from orchestrator.spec_errors import SpecError
 
     try:
-        if resume is None:
+        if action.replay_outbox is not None:
+            return _replay(file, options, action)
+        if action.resume is None:
             spec = SweepSpec.load(file, options)
         else:
             from orchestrator.sweep_folder import saved_spec
 
-            spec = saved_spec(resume, options, file)
-        if dry_run:
+            spec = saved_spec(action.resume, options, file)
+        if action.dry_run:
             return _show(spec)
-        return _start(spec, resume=resume is not None)
+        return _start(spec, resume=action.resume is not None)
     except SpecError as error:
         return _refuse(error)
+
+
+def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
+    from rich.console import Console
+
+    from orchestrator.spec_errors import SpecError
+    from orchestrator.sweep_folder import REPLAY, saved_spec, sole_user
+
+    assert action.replay_outbox is not None
+    if action.resume is not None or action.dry_run:
+        other = "--resume" if action.resume is not None else "--dry-run"
+        raise SpecError(f"--replay-outbox: must be given without {other}, got both")
+    spec = saved_spec(action.replay_outbox, options, file, REPLAY)
+    with sole_user(spec.folder):
+        from orchestrator.replay import replay
+
+        return replay(spec, Console())
 
 
 def _start(spec: SweepSpec, *, resume: bool) -> int:
@@ -169,11 +210,10 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
             status: int = run_sweep(spec, corpus, resume=resume)
             return status
     except KeyboardInterrupt:
-        from orchestrator.commands import program
+        from orchestrator.commands import sweep_command
         from orchestrator.spec import SPEC_FILE
 
-        place = [] if spec.storage == Path.cwd() / "sweeps" else ["--storage", os.path.relpath(spec.storage)]
-        again = shlex.join([program("python"), "-m", "orchestrator.sweep", "--resume", spec.name, *place])
+        again = shlex.join(sweep_command(spec, "--resume"))
         kept = (spec.folder / SPEC_FILE).is_file()
         typer.echo(f"interrupted; go on with: {again}" if kept else "interrupted", err=True)
         return INTERRUPTED

@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,19 @@ from orchestrator.spec_errors import SpecError
 from orchestrator.spec_options import flag_of, given
 from trainables.parts import hint
 
-MAY_CHANGE = ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri")
 _LOCK_FILE, _CORPUS_FILE = ".lock", "corpus.digest"
+
+
+@dataclass(frozen=True)
+class Again:
+    """A way to come back to a sweep: the option, and the other options that may be given with it."""
+
+    flag: str
+    may_change: tuple[str, ...]
+
+
+RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri"))
+REPLAY = Again("--replay-outbox", ("storage", "tracking_uri"))
 
 
 def prepare_folder(spec: SweepSpec) -> Path:
@@ -55,22 +67,24 @@ def keep_corpus(folder: Path, digest: str) -> None:
         )
 
 
-def saved_spec(name: str, options: Mapping[str, Any], file: Path | None = None) -> SweepSpec:
+def saved_spec(
+    name: str, options: Mapping[str, Any], file: Path | None = None, again: Again = RESUME
+) -> SweepSpec:
     """The spec of an earlier sweep.
 
     Args:
-        options: as in `SweepSpec.load`; only those of `MAY_CHANGE` may be given.
+        options: as in `SweepSpec.load`; only those that `again` names may be given.
         file: the command's SPEC, which may not be given either.
 
     Raises:
         SpecError: another option is given, or there is no such sweep.
     """
-    others = [flag_of(option) for option in given(options) if option not in MAY_CHANGE]
+    others = [flag_of(option) for option in given(options) if option not in again.may_change]
     refused = [*(["SPEC"] if file else []), *others]
     if refused:
-        may = ", ".join(map(flag_of, MAY_CHANGE))
+        may = ", ".join(map(flag_of, again.may_change))
         raise SpecError(
-            f"--resume: the sweep's saved spec holds, so only {may} may change, got {', '.join(refused)}"
+            f"{again.flag}: the sweep's saved spec holds, so only {may} may change, got {', '.join(refused)}"
         )
     storage = SweepSpec.load(None, {"storage": options.get("storage")}).storage
     folder = storage / name
@@ -79,7 +93,7 @@ def saved_spec(name: str, options: Mapping[str, Any], file: Path | None = None) 
         problem = f"no sweep {name!r} in {storage}; {hint(name, known)}"
         if folder.is_dir() and Path(os.path.abspath(folder)).parent == storage:
             problem = f"{folder} must hold {SPEC_FILE}, got none: start the sweep anew"
-        raise SpecError(f"--resume: {problem}")
+        raise SpecError(f"{again.flag}: {problem}")
     return SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,13 @@ from orchestrator.curve_view import CostView, Curve, cost_view, training_curves
 from orchestrator.equal_compute import COLUMNS, SECONDS, TOKENS, baseline_budget, equal_compute, exceeds
 from orchestrator.equal_compute_tables import equal_compute_markdown, equal_compute_table
 from orchestrator.figures import cost_png, curves_png, frontier_figure, frontier_png, sections
-from orchestrator.frontier import area_gained, configurations, default_reference, hypervolume
+from orchestrator.frontier import (
+    area_gained,
+    best_of_each_variant,
+    configurations,
+    default_reference,
+    hypervolume,
+)
 from orchestrator.html_page import Section, write_page
 from orchestrator.iw_gain import with_iw_gain
 from orchestrator.results import (
@@ -24,7 +31,9 @@ from orchestrator.results import (
     losses_by_trial,
     runs_frame,
 )
+from orchestrator.run_colours import COLOUR_TAG, run_colour
 from orchestrator.tables import frontier_markdown, frontier_table, verdicts, write_csv
+from orchestrator.tracking_note import FIGURE, FIGURE_DPI, NoteTargets, note
 
 
 @dataclass(frozen=True)
@@ -70,10 +79,13 @@ class Report:
     def write(self, folder: Path) -> list[Path]:
         """Writes figures and tables into the sweep's folder; docs/spec.md says what is in them."""
         names = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "curves.png",
-                 "equal_compute.png", "equal_compute.csv", "trials.csv")  # fmt: skip
-        png, html, csv, markdown, curves, cost, equal, trials = paths = [folder / name for name in names]
+                 "equal_compute.png", "equal_compute.csv", "trials.csv", FIGURE)  # fmt: skip
+        png, html, csv, markdown, curves, cost, equal, trials, small = paths = [
+            folder / name for name in names
+        ]
         title, floor = self.title, self.entropy_floor
-        frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=png)
+        for path, dpi in ((png, None), (small, FIGURE_DPI)):
+            frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=path, dpi=dpi)
         write_page(self.page_sections(), title=title, path=html)
         write_csv(self.configurations, csv)
         markdown.write_text(self.markdown(), encoding="utf-8")
@@ -109,10 +121,22 @@ class Report:
         table = frontier_markdown(self.configurations, entropy_floor=floor, all_rows=all_rows)
         return f"{table}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
 
+    def note(self, targets: NoteTargets) -> str:
+        """What stands above the sweep's run in MLflow."""
+        return note(self.configurations, targets, entropy_floor=self.entropy_floor)
+
     def metrics(self) -> dict[str, float]:
-        """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials."""
+        """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials, the best
+        configuration's gain over its baseline; then that of each variant's best."""
         reference_kl, reference_nll = default_reference(self.configurations)
-        return {
+        best = best_of_each_variant(self.configurations).sort_values("gain", ascending=False, kind="stable")
+        gains = [
+            (f"{name}{variant}", float(row[name]))
+            for place, (_, row) in enumerate(best.iterrows())
+            for variant in (["", f"/{row['variant']}"] if place == 0 else [f"/{row['variant']}"])
+            for name in ("gain", "gain_se")
+        ]
+        return {name: value for name, value in gains if math.isfinite(value)} | {
             "hypervolume": hypervolume(self.configurations, (reference_kl, reference_nll)),
             "hypervolume_reference_kl": reference_kl,
             "hypervolume_reference_nll": reference_nll,
@@ -121,7 +145,8 @@ class Report:
         }
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """For each trial whether it has collapsed and whether its configuration is on the frontier."""
+        """For each trial whether it has collapsed and whether its configuration is on the frontier, and the
+        colour that says so."""
         best = self.configurations[self.configurations["on_frontier"]]
         on_frontier = {(row.variant, row.decoder, row.knobs) for row in best.itertuples()}
         tags: dict[str, Mapping[str, str]] = {}
@@ -131,5 +156,6 @@ class Report:
                 tags[result.trial_id] = {
                     "collapsed": str(result.collapsed).lower(),
                     "frontier": str(found).lower(),
+                    COLOUR_TAG: run_colour(result.plan.variant, on_frontier=found),
                 }
         return tags

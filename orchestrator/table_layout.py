@@ -57,17 +57,22 @@ class Layout:
             table.add_row(self._name(row), *(_coloured(cells[header]) for header in self.headers))
         return table
 
-    def markdown(self) -> str:
-        """The same rows, with the meaning of the marks underneath."""
-        return self.plain().markdown()
+    def markdown(self, links: Mapping[str, str] | None = None) -> str:
+        """The same rows, with the meaning of the marks underneath.
 
-    def plain(self) -> PlainTable:
+        Args:
+            links: where the name of a row leads, by its `trial_id`.
+        """
+        return self.plain(links).markdown()
+
+    def plain(self, links: Mapping[str, str] | None = None) -> PlainTable:
         """The same rows as text, variant and knobs in columns of their own."""
         rows = []
         for _, row in self.rows.iterrows():
             cells, mark = self.cells(row), f"{ON_FRONTIER} " if row["on_frontier"] else ""
-            named = [f"{mark}{row['variant']}", self._knobs(row)]
-            rows.append([*named, *(cells[header] for header in self.headers)])
+            link = (links or {}).get(row["trial_id"])
+            name = f"[{row['variant']}]({link})" if link else row["variant"]
+            rows.append([f"{mark}{name}", self._knobs(row), *(cells[header] for header in self.headers)])
         words = ["variant", "knobs"]
         caption = self.caption or "No finished runs"
         return PlainTable(self.title or "", [*words, *self.headers], rows, words, caption)

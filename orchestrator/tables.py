@@ -6,6 +6,7 @@ All figures are in nats per sentence. A difference is NLL + KL less the baseline
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -42,10 +43,18 @@ def frontier_table(
 
 
 def frontier_markdown(
-    configurations: pd.DataFrame, *, entropy_floor: float | None, all_rows: bool = False
+    configurations: pd.DataFrame,
+    *,
+    entropy_floor: float | None,
+    all_rows: bool = False,
+    links: Mapping[str, str] | None = None,
 ) -> str:
-    """The rows of ``frontier_table`` as a Markdown table, with the meaning of its marks underneath."""
-    return _layout(configurations, entropy_floor, all_rows).markdown()
+    """The rows of ``frontier_table`` as a Markdown table, with the meaning of its marks underneath.
+
+    Args:
+        links: where the name of a configuration leads, by its ``trial_id``.
+    """
+    return _layout(configurations, entropy_floor, all_rows).markdown(links)
 
 
 def frontier_plain(

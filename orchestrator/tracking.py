@@ -1,7 +1,8 @@
 """The tracker: what a sweep tells MLflow. With its `tracking_…` neighbours the only place that knows MLflow.
 
-A sweep is a parent run, each of its trials a child run. Nothing here waits for MLflow or raises because
-of it, but `start_sweep` and `close`, which wait for as long as they are told to.
+A sweep is a parent run, each of its trials a child run. All that is said goes to the outbox in the sweep's
+folder first and from there to MLflow, in a thread. Nothing here waits for MLflow or raises because of it, but
+`start_sweep` and `close`, which wait for as long as they are told to.
 """
 
 from __future__ import annotations
@@ -9,19 +10,28 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from orchestrator.records import TrialPlan
-from orchestrator.tracking_limits import (
-    LONGEST_NAME,
-    name_problem,
-    shortened_markdown,
-    without_password,
+from orchestrator.tracking_courier import Courier, Delivery, Store, now_ms
+from orchestrator.tracking_entries import (
+    SWEEP,
+    Artifact,
+    Change,
+    Entry,
+    Input,
+    Metrics,
+    Note,
+    Opening,
+    RunStatus,
+    View,
+    param_entries,
+    tag_entries,
 )
+from orchestrator.tracking_limits import LONGEST_NAME, name_problem, shortened_markdown, without_password
 from orchestrator.tracking_links import (
     KIND_TAG,
     absolute_uri,
@@ -32,15 +42,19 @@ from orchestrator.tracking_links import (
     ui_address,
     ui_command,
 )
-from orchestrator.tracking_mail import SWEEP, Change, Mailbox, Opening, Point, Status
-from orchestrator.tracking_outbox import Delivery, Outbox, Store, now_ms
+from orchestrator.tracking_note import NoteTargets
+from orchestrator.tracking_outbox import Outbox, Waiting
+from orchestrator.tracking_placeholders import EXPERIMENT as EXPERIMENT_ID
+from orchestrator.tracking_placeholders import of_run
 from orchestrator.tracking_trial import trial_opening, trial_params
-from orchestrator.tracking_view import view, view_link, view_tag
+from orchestrator.tracking_version import knows_view
+from orchestrator.tracking_view import view, view_link, view_page, view_tag
+from search_spaces.space import Distributions
 
 __all__ = [
     "Delivery",
     "MlflowTracker",
-    "Status",
+    "RunStatus",
     "sqlite_uri",
     "sweep_link",
     "ui_address",
@@ -51,6 +65,8 @@ __all__ = [
 EXPERIMENT = "text-vae-sweep"
 SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
+QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""What MLflow would print goes between the sweep's own lines."""
 
 
 class MlflowTracker:
@@ -59,24 +75,25 @@ class MlflowTracker:
     Args:
         tracking_uri: `sqlite:///…/mlflow.db`, or the address of an MLflow server.
         sweep: the name that ties the runs of a sweep together, before and after a resume.
+        folder: the sweep's, where its outbox is.
 
     Raises:
         ValueError: for a name of a sweep that MLflow cannot search for.
+        OSError: the outbox cannot be opened.
     """
 
-    def __init__(self, tracking_uri: str, sweep: str) -> None:
+    def __init__(self, tracking_uri: str, sweep: str, folder: Path) -> None:
         if not 0 < len(sweep) <= LONGEST_NAME:
             raise ValueError(f"a sweep's name must have 1 to {LONGEST_NAME} characters, got {sweep!r}")
         equals("sweep", sweep)
         tracking_uri = absolute_uri(tracking_uri)
-        self.tracking_uri, self.sweep = tracking_uri, sweep
+        self.tracking_uri, self.sweep, self.folder = tracking_uri, sweep, folder
         self.experiment_id: str | None = None
         """Known once MLflow has answered."""
-        self._outbox = Outbox(self._open_store, f"MLflow at {without_password(tracking_uri)}")
-        self._opening = Opening(sweep, {KIND_TAG: "sweep"}, now_ms())
-        self._knobs: tuple[str, ...] = ()
-        self._openings: dict[str, Opening] = {}
-        self._last_step: dict[tuple[str, str], int] = {}
+        self._outbox = Outbox(folder)
+        if SWEEP not in self._outbox.openings:
+            self._outbox.append(Opening(SWEEP, now_ms(), sweep, {KIND_TAG: "sweep"}))
+        self._courier = Courier(self._outbox, self._open_store, f"MLflow at {without_password(tracking_uri)}")
 
     @property
     def link(self) -> str | None:
@@ -87,50 +104,77 @@ class MlflowTracker:
 
     @property
     def comparison_link(self) -> str | None:
-        """Link to charts of all trials: NLL over KL, knobs, curves; None while MLflow has not answered."""
-        if self.experiment_id is None:
+        """Link to charts of all trials: NLL over KL, knobs, curves; None while MLflow has not answered, and
+        where it does not know such a view."""
+        if self.experiment_id is None or not self._view_is_known:
             return None
         return view_link(ui_address(self.tracking_uri), self.experiment_id, self.sweep)
+
+    def note_targets(self, trial_ids: Iterable[str], artifacts: Sequence[str], figure: str) -> NoteTargets:
+        """What the sweep's note links to, with placeholders for ids."""
+        table = sweep_link("", EXPERIMENT_ID, self.sweep).lstrip("/")
+        return NoteTargets(
+            EXPERIMENT_ID,
+            of_run(SWEEP),
+            {trial_id: of_run(trial_id) for trial_id in trial_ids},
+            view_page(EXPERIMENT_ID, self.sweep) if self._view_is_known else table,
+            artifacts,
+            figure,
+        )
+
+    @cached_property
+    def _view_is_known(self) -> bool:
+        return knows_view(self.tracking_uri)
 
     def start_sweep(
         self,
         *,
         params: Mapping[str, str] | None = None,
-        spec_path: Path | None = None,
-        knobs: Sequence[str] = (),
+        files: Sequence[Path] = (),
+        text: Input | None = None,
+        spaces: Mapping[str, Distributions] | None = None,
+        trials: int = 0,
         wait_s: float = 15.0,
     ) -> str | None:
         """Opens MLflow and the parent run, or continues it; waits at most `wait_s` seconds for that.
 
-        For a server it sets MLflow's environment variables for short timeouts, unless they are set.
-
         Args:
-            knobs: the searched ones, for the comparison of trials.
+            files: what the sweep runs by: spec, environment.
+            text: the corpus.
+            spaces: the searched knobs of each variant, for the comparison of trials.
+            trials: how many there will be, of all kinds.
 
         Returns:
             What is wrong if MLflow did not answer. The sweep can go on: logging is tried again.
         """
-        if is_server(self.tracking_uri):
-            for name, value in SHORT_TIMEOUTS.items():
-                os.environ.setdefault(name, value)
-        self._knobs = tuple(knobs)
+        self._post([*param_entries(SWEEP, params or {}), Change(SWEEP, now_ms(), "RUNNING")])
+        self._post([View(SWEEP, view_tag(self.sweep), view(self.sweep, spaces or {}, trials=trials))])
+        self._post([text] if text is not None else [])
+        self._post(self._artifacts(SWEEP, files))
+        return self.connect(wait_s)
+
+    def connect(self, wait_s: float) -> str | None:
+        """Opens MLflow and begins to deliver what the outbox holds; waits at most that many seconds.
+
+        It sets MLflow's environment variables of `QUIET`, and for a server those of `SHORT_TIMEOUTS`, unless
+        they are set.
+
+        Returns:
+            What is wrong if MLflow did not answer.
+        """
+        for name, value in (QUIET | SHORT_TIMEOUTS if is_server(self.tracking_uri) else QUIET).items():
+            os.environ.setdefault(name, value)
         with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
             import orchestrator.tracking_store  # noqa: F401
-        mail = Mailbox.describing(params=params)
-        mail.change = Change("RUNNING", now_ms())
-        if spec_path is not None:
-            mail.artifacts.append(spec_path)
-        self._outbox.post(SWEEP, mail)
-        return self._outbox.wait_connected(wait_s)
+        self._courier.wake()
+        return self._courier.wait_connected(wait_s)
 
-    def start_trial(self, trial_id: str, plan: TrialPlan) -> None:
-        """Opens the trial's run, or continues it."""
-        mail = Mailbox()
-        if trial_id not in self._openings:
-            self._openings[trial_id] = trial_opening(plan, now_ms())
-            mail = Mailbox.describing(params=trial_params(plan))
-        mail.change = Change("RUNNING", now_ms())
-        self._post(trial_id, mail)
+    def start_trial(self, trial_id: str, plan: TrialPlan, number: int = 0) -> None:
+        """Opens the trial's run, or continues it; `number` is its place in the sweep."""
+        if trial_id not in self._outbox.openings:
+            self._post([trial_opening(trial_id, plan, number, now_ms())])
+            self._post(param_entries(trial_id, trial_params(plan)))
+        self._post([Change(trial_id, now_ms(), "RUNNING")])
 
     def log_metrics(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Logs an epoch's metrics; a step that a metric has already had is skipped.
@@ -138,31 +182,32 @@ class MlflowTracker:
         Values that are not finite are dropped and the run is tagged `diverged`: MLflow's tables and
         filters cannot cope with them.
         """
-        points, finite = self._points(metrics, step)
-        fresh = [point for point in points if point.step > self._last_step.get((trial_id, point.key), -1)]
-        self._last_step |= {(trial_id, point.key): point.step for point in fresh}
-        self._post(trial_id, Mailbox(points=deque(fresh), tags={} if finite else {"diverged": "true"}))
+        values, finite = self._checked(metrics)
+        fresh = {name: value for name, value in values.items() if self._outbox.is_new(trial_id, name, step)}
+        if fresh:
+            self._post([Metrics(trial_id, now_ms(), step, fresh)])
+        if not finite:
+            self.tag_trials({trial_id: {"diverged": "true"}})
 
-    def tag_trials(self, tags: Mapping[str, Mapping[str, str]]) -> None:
+    def tag_trials(self, of_trials: Mapping[str, Mapping[str, str]]) -> None:
         """Sets tags of trials, by trial id; also of trials that ended before the resume."""
-        for trial_id, of_trial in tags.items():
-            self._post(trial_id, Mailbox.describing(tags=of_trial))
+        for trial_id, values in of_trials.items():
+            self._post(tag_entries(trial_id, values))
 
     def log_tables(self, trial_id: str, paths: Sequence[Path]) -> None:
         """Logs JSON files with "columns" and "data", which the user interface shows as tables."""
         logged = [{"path": path.name, "type": "table"} for path in paths]
-        mail = Mailbox.describing(tags={"mlflow.loggedArtifacts": json.dumps(logged)})
-        mail.artifacts += paths
-        self._post(trial_id, mail)
+        self._post(tag_entries(trial_id, {"mlflow.loggedArtifacts": json.dumps(logged)}))
+        self._post(self._artifacts(trial_id, paths))
 
-    def end_trial(self, trial_id: str, status: Status) -> None:
+    def end_trial(self, trial_id: str, status: RunStatus) -> None:
         """Ends the trial's run."""
-        self._post(trial_id, Mailbox(change=Change(status, now_ms())))
+        self._post([Change(trial_id, now_ms(), status)])
 
     def finish_sweep(
         self,
         *,
-        status: Status,
+        status: RunStatus,
         metrics: Mapping[str, float] | None = None,
         artifacts: Sequence[Path] = (),
         note: str | None = None,
@@ -171,56 +216,62 @@ class MlflowTracker:
 
         Args:
             metrics: a summary; a resumed sweep replaces that of the earlier run of the command.
-            note: Markdown, shown above the run.
+            note: Markdown, shown above the run; with placeholders for ids.
         """
-        mail = Mailbox()
-        mail.points += self._points(metrics or {}, 0)[0]
-        if note is not None:
-            mail.tags["mlflow.note.content"] = shortened_markdown(note)
-        mail.artifacts += artifacts
-        mail.change = Change(status, now_ms())
-        self._outbox.post(SWEEP, mail)
+        values, _ = self._checked(metrics or {})
+        self._post([Metrics(SWEEP, now_ms(), 0, values)] if values else [])
+        self._post([] if note is None else [Note(SWEEP, shortened_markdown(note))])
+        self._post(self._artifacts(SWEEP, artifacts))
+        self._post([Change(SWEEP, now_ms(), status)])
 
-    def close(self, timeout: float) -> Delivery:
-        """Delivers the rest, for at most that many seconds; what became of everything. Ends the tracker."""
-        return self._outbox.close(timeout)
+    @property
+    def ended(self) -> bool:
+        """Whether the sweep has been told to have ended, or never to have begun."""
+        return self._outbox.status != "RUNNING"
 
-    def undelivered(self) -> dict[str, Mailbox]:
-        """What still waits for each trial: to be kept where a resume finds it."""
-        return {run: box for run, box in self._outbox.waiting().items() if run != SWEEP}
+    def waiting(self) -> Waiting:
+        """What is still to be delivered."""
+        return self._courier.waiting()
 
-    def redeliver(self, waiting: Mapping[str, Mailbox]) -> None:
-        """Takes over what was left undelivered before the resume; harmless if it was delivered after all."""
-        for trial_id, box in waiting.items():
-            if box.opening is not None:
-                self._openings.setdefault(trial_id, box.opening)
-            fresh = [
-                point for point in box.points if point.step > self._last_step.get((trial_id, point.key), -1)
-            ]
-            for point in fresh:
-                self._last_step[trial_id, point.key] = point.step
-            self._post(trial_id, replace(box, points=deque(fresh)))
+    def close(self, patience: float, watch: Callable[[int], None] | None = None) -> Delivery:
+        """Delivers the rest, as long as something arrives within that many seconds; what became of
+        everything. Ends the tracker.
 
-    def _post(self, trial_id: str, mail: Mailbox) -> None:
-        mail.opening = self._openings.get(trial_id)
-        self._outbox.post(trial_id, mail)
+        Args:
+            watch: told now and then how many points and other entries are settled.
+        """
+        return self._courier.close(patience, watch)
 
-    def _points(self, metrics: Mapping[str, float], step: int) -> tuple[list[Point], bool]:
-        """The points that MLflow can hold, and whether all values were finite."""
-        points, finite, timestamp_ms = [], True, now_ms()
+    def _post(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._outbox.append(entry)
+        self._courier.wake()
+
+    def _artifacts(self, run: str, paths: Sequence[Path]) -> list[Entry]:
+        """The files, named relative to the sweep's folder, so that it can be moved before they are sent."""
+        return [
+            Artifact(
+                run,
+                str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path.absolute()),
+            )
+            for path in paths
+        ]
+
+    def _checked(self, metrics: Mapping[str, float]) -> tuple[dict[str, float], bool]:
+        """The values that MLflow can hold, and whether all were finite."""
+        values, finite = {}, True
         for name, value in metrics.items():
             if problem := name_problem(name):
-                self._outbox.lose(1, f"a metric's {problem}")
+                self._courier.note_refused(1, f"{name!r}: {value!r}", f"a metric's {problem}")
             elif math.isfinite(value):
-                points.append(Point(name, float(value), int(step), timestamp_ms))
+                values[name] = float(value)
             else:
                 finite = False
-        return points, finite
+        return values, finite
 
     def _open_store(self) -> Store:
         from orchestrator.tracking_store import MlflowStore
 
-        store = MlflowStore(self.tracking_uri, EXPERIMENT, self.sweep, self._opening)
-        store.tag_experiment(view_tag(self.sweep), view(self.sweep, self._knobs))
+        store = MlflowStore(self.tracking_uri, EXPERIMENT, self.sweep, self.folder, self._outbox.openings)
         self.experiment_id = store.experiment_id
         return store

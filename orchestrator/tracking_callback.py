@@ -9,7 +9,9 @@ from ray.tune.experiment import Trial
 
 from orchestrator.harmless import harmless
 from orchestrator.records import TrialPlan
+from orchestrator.results import ERROR
 from orchestrator.tracking import MlflowTracker
+from orchestrator.tracking_links import FAILURE_TAG
 
 
 class TrackingCallback(Callback):
@@ -18,9 +20,6 @@ class TrackingCallback(Callback):
     A result holds "metrics" (name → value) and "epoch", the last one also "final" (name → value), that of
     a training that failed "failure" ("diverged", say) and "reason". `trial.config` is a
     `TrialPlan.config()`.
-
-    Tune asks for its state at every snapshot: what is not delivered yet is part of that, so that a sweep
-    resumed after a crash of the driver delivers it.
     """
 
     def __init__(self, tracker: MlflowTracker) -> None:
@@ -28,7 +27,7 @@ class TrackingCallback(Callback):
 
     @harmless
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.tracker.start_trial(trial.trial_id, TrialPlan.from_config(trial.config))
+        self.tracker.start_trial(trial.trial_id, TrialPlan.from_config(trial.config), trials.index(trial))
 
     @harmless
     def on_trial_result(
@@ -39,7 +38,8 @@ class TrackingCallback(Callback):
         if metrics:
             self.tracker.log_metrics(trial.trial_id, metrics, step)
         if failure := result.get("failure"):
-            tags = {str(failure): "true", "orchestrator.problem": str(result.get("reason"))}
+            tags = {str(failure): "true", FAILURE_TAG: str(failure)}
+            tags["orchestrator.problem"] = str(result.get("reason"))
             self.tracker.tag_trials({trial.trial_id: tags})
 
     @harmless
@@ -50,11 +50,5 @@ class TrackingCallback(Callback):
     @harmless
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.on_trial_start(iteration, trials, trial)  # it may have failed before it came to that
+        self.tracker.tag_trials({trial.trial_id: {FAILURE_TAG: ERROR}})
         self.tracker.end_trial(trial.trial_id, "FAILED")
-
-    def get_state(self) -> dict[str, Any] | None:
-        return {"undelivered": self.tracker.undelivered()}
-
-    @harmless
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.tracker.redeliver(state["undelivered"])

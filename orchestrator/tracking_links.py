@@ -9,11 +9,16 @@ from urllib.parse import quote, urlsplit
 from orchestrator.tracking_limits import without_password
 
 SWEEP_TAG, KIND_TAG, TRIAL_TAG = "orchestrator.sweep", "orchestrator.kind", "orchestrator.trial_id"
+PLAN_TAG, NUMBER_TAG = "orchestrator.plan", "orchestrator.number"
+"""A trial's `TrialPlan.config()` as JSON; its place in the sweep."""
+FAILURE_TAG = "orchestrator.failure"
+"""Of a run that FAILED, why."""
 DATABASE = "mlflow.db"
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` listens by default."""
 
 _SQLITE = "sqlite:///"
+_MODE = "workflowType=machine_learning"  # else the user interface shows what it has for language models
 
 
 def sqlite_uri(folder: Path) -> str:
@@ -65,10 +70,29 @@ def sweep_link(base_url: str, experiment_id: str, sweep: str) -> str:
     condition = quote(equals(SWEEP_TAG, sweep), safe="")
     order = quote("metrics.`nll_plus_kl`", safe="")
     return (
-        f"{base_url.rstrip('/')}/#/experiments/{experiment_id}/runs"
-        f"?workflowType=machine_learning&searchFilter={condition}"
+        f"{base_url.rstrip('/')}/{runs_page(experiment_id)}&searchFilter={condition}"
         f"&orderByKey={order}&orderByAsc=true"
     )
+
+
+def runs_page(experiment_id: str) -> str:
+    """The page with an experiment's runs, below the address of the user interface."""
+    return f"#/experiments/{experiment_id}/runs?{_MODE}"
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """The page of a run, below the address of the user interface."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{_MODE}"
+
+
+def artifact_page(experiment_id: str, run_id: str, path: str) -> str:
+    """The page that shows a file of a run, below the address of the user interface."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{quote(path)}?{_MODE}"
+
+
+def artifact_source(run_id: str, path: str) -> str:
+    """The file itself, below the address of the user interface."""
+    return f"get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
 
 
 def equals(tag: str, value: str) -> str:

@@ -1,225 +1,223 @@
-"""The outbox: takes what is to be written at once, and writes it from a thread that tries again.
+"""The outbox: an append-only file in the sweep's folder that every entry goes to first. Knows no MLflow.
 
-Whoever posts never waits for a network or a database, and never sees an exception. Knows no MLflow.
+A line is an entry. Beside it `outbox.delivered` says how far MLflow has them, and `outbox.refused.jsonl`
+holds what MLflow would never take. Whoever kills the process loses nothing: the next one reads on.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable
+import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
-from orchestrator.tracking_limits import without_password
-from orchestrator.tracking_mail import SWEEP, Letter, Mailbox
+from orchestrator.tracking_entries import (
+    SWEEP,
+    Change,
+    Entry,
+    Metrics,
+    Opening,
+    RunStatus,
+    from_line,
+    size,
+    to_line,
+)
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S, CLOSING_PAUSE_S = 0.5, 15.0, 0.25
-MOST_TRIES = 5
-"""Times that a letter may fail while the store answers; it is dropped then, so that others get through."""
-MOST_WAITING = 500_000
-"""Points that may wait: about 100 MB, several days of an unreachable store."""
-
-
-class Refused(Exception):  # noqa: N818
-    """The store will never take this letter. Any other exception means: try again later."""
-
-
-class Store(Protocol):
-    """Where letters go."""
-
-    def deliver(self, letter: Letter) -> int:
-        """Writes the letter, creating its run if need be; the number of points that are in the store now.
-
-        Raises:
-            Refused: when trying again cannot help.
-        """
-
-    def answers(self) -> bool:
-        """Whether the store can be reached."""
+FILE, DELIVERED, REFUSED = "outbox.jsonl", "outbox.delivered", "outbox.refused.jsonl"
+MOST_LINES = 20_000
+"""Entries in a window: what is held in memory at a time."""
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What became of all that was to be logged; `others` are params, tags, statuses and files."""
+class Window:
+    """Entries that follow each other in the file, and where the next one begins."""
 
-    points_logged: int
-    points_lost: int
-    others_lost: int
-    error: str | None
+    entries: list[Entry]
+    end: int
 
-    @property
-    def complete(self) -> bool:
-        return not self.points_lost and not self.others_lost
 
-    def __str__(self) -> str:
-        logged = f"{self.points_logged} metric points logged"
-        if self.complete:
-            return logged
-        lost = f"{self.points_lost} points and {self.others_lost} other entries were not"
-        return f"{logged}; {lost}: {self.error}"
+@dataclass(frozen=True)
+class Waiting:
+    """What is not delivered: metric points, and other entries."""
+
+    points: int
+    others: int
 
 
 class Outbox:
-    """Mailboxes by run, emptied in turn by one background thread.
+    """The file of one sweep. Appending is for any thread, reading for one.
 
     Args:
-        open_store: called in the thread, again and again until it succeeds.
-        where: names the store in messages.
+        folder: of the sweep; an outbox that is there already is continued.
+
+    Raises:
+        OSError: the file cannot be opened.
     """
 
-    def __init__(self, open_store: Callable[[], Store], where: str) -> None:
-        self._open_store, self._where = open_store, where
-        self._boxes: dict[str, Mailbox] = {}
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._connected = False
-        self._closed = False
-        self._hurry, self._stop = threading.Event(), threading.Event()
-        self._outage: str | None = None
-        self._loss: str | None = None
-        self._points_logged = self._points_lost = self._others_lost = self._waiting_points = 0
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.openings: dict[str, Opening] = {}
+        """How each run began, by trial id."""
+        self.status: RunStatus | None = None
+        """The sweep's last one."""
+        self._last_step: dict[str, dict[str, int]] = {}
+        self._lock = threading.Lock()
+        self._unwritten: list[bytes] = []
+        self._file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        weakref.finalize(self, os.close, self._file)
+        self._end = self._whole_lines()
+        os.ftruncate(self._file, self._end)  # a line that a power cut left half written
+        for _, entry in self._entries(0):
+            if entry is not None:
+                self._note(entry)
 
-    def post(self, run: str, mail: Mailbox) -> None:
-        """Puts the mail into the run's box; returns at once."""
-        with self._changed:
-            if self._closed:
-                self._lose(len(mail.points), mail.size, "it came after the end")
-                return
-            if self._waiting_points + len(mail.points) > MOST_WAITING:
-                self._lose(len(mail.points), 0, f"more than {MOST_WAITING} points were waiting")
-                mail.points.clear()
-            if not mail.points and not mail.size:
-                return
-            self._waiting_points += len(mail.points)
-            self._boxes.setdefault(run, Mailbox()).add(mail)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="mlflow-outbox", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+    @property
+    def end(self) -> int:
+        """Where the next entry will begin, in bytes."""
+        return self._end
 
-    def lose(self, points: int, reason: str) -> None:
-        """Notes that points were given up before they were posted."""
-        with self._changed:
-            self._lose(points, 0, reason)
+    @property
+    def unwritten(self) -> int:
+        """Entries that the disk has had no room for so far."""
+        return len(self._unwritten)
 
-    def wait_connected(self, timeout: float) -> str | None:
-        """Waits until the store is open or a first attempt has failed; what is wrong, None if nothing is."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._connected or self._outage, timeout)
-            if self._connected:
-                return None
-            return self._outage or f"{self._where} did not answer within {timeout:g} s"
+    def append(self, entry: Entry) -> None:
+        """Writes the entry; never raises. What a full disk does not take is written with a later one."""
+        with self._lock:
+            self._note(entry)
+            self._unwritten.append(to_line(entry))
+            self._write()
 
-    def wait_empty(self, timeout: float) -> bool:
-        """Waits until all that was posted is settled; whether it is."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._boxes or self._stop.is_set(), timeout)
-            return not self._boxes
+    def is_new(self, run: str, key: str, step: int) -> bool:
+        """Whether the metric of a run has no value at this step or a later one."""
+        return step > self._last_step.get(run, {}).get(key, -1)
 
-    def waiting(self) -> dict[str, Mailbox]:
-        """A copy of what is not settled yet."""
-        with self._changed:
-            return {run: box.copy() for run, box in self._boxes.items()}
+    def window(self, start: int) -> Window:
+        """The entries from there on, at most `MOST_LINES`, none of the sweep's behind one of a trial's: what
+        is said of the sweep after its trials has to come after them."""
+        entries: list[Entry] = []
+        end = start
+        of_trials = False
+        for end_of_line, entry in self._entries(start):
+            if entry is None:
+                self.refuse(f"the line that ends at byte {end_of_line}", "it is no entry")
+            elif of_trials and entry.run == SWEEP:
+                break
+            else:
+                entries.append(entry)
+                of_trials = of_trials or entry.run != SWEEP
+            end = end_of_line
+            if len(entries) == MOST_LINES:
+                break
+        return Window(entries, end)
 
-    def close(self, timeout: float) -> Delivery:
-        """Tries to deliver the rest for that many seconds, less if the store was never seen; then stops."""
-        self._hurry.set()
-        self.wait_empty(timeout)
-        with self._changed:
-            if not self._closed:
-                self._closed = True
-                for box in self._boxes.values():
-                    reason = self._outage or f"{self._where} did not answer in time"
-                    self._lose(len(box.points), box.size, reason)
-            self._stop.set()
-            self._changed.notify_all()
-            return Delivery(self._points_logged, self._points_lost, self._others_lost, self._loss)
+    def waiting(self, start: int) -> Waiting:
+        """What lies from there on."""
+        points = others = 0
+        for _, entry in self._entries(start):
+            counted = (0, 1) if entry is None else size(entry)
+            points, others = points + counted[0], others + counted[1]
+        unwritten = [size(from_line(line)) for line in self._unwritten]
+        return Waiting(
+            points + sum(counted[0] for counted in unwritten),
+            others + sum(counted[1] for counted in unwritten),
+        )
 
-    def _lose(self, points: int, others: int, reason: str) -> None:
-        self._points_lost += points
-        self._others_lost += others
-        if points + others and self._loss is None:
-            self._loss = without_password(reason)
+    def delivered(self, parent_id: str, end: int) -> None:
+        """Notes that the MLflow that has the parent run of this id has all entries before that byte."""
+        target = self.folder / DELIVERED
+        partial = target.with_name(f"{DELIVERED}.partial")
+        try:
+            partial.write_text(json.dumps({"parent": parent_id, "end": end}), encoding="utf-8")
+            os.replace(partial, target)
+        except OSError as error:  # they are sent twice then, which does no harm
+            logger.debug("no note of what is delivered: %s", error)
 
-    def _work(self) -> None:
-        store: Store | None = None
-        tries: Counter[str] = Counter()
-        pause = FIRST_PAUSE_S
-        while letter := self._next_letter():
-            hurried = self._hurry.is_set()
+    def first_undelivered(self, parent_id: str) -> int:
+        """Where to go on for the MLflow that has the parent run of this id: another one gets everything."""
+        try:
+            note = json.loads((self.folder / DELIVERED).read_text(encoding="utf-8"))
+            known, end = note["parent"], int(note["end"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+        return end if known == parent_id and 0 <= end <= self._end else 0
+
+    def refuse(self, what: str, reason: str) -> None:
+        """Keeps what will never be delivered, with the reason."""
+        try:
+            with (self.folder / REFUSED).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"reason": reason, "refused": what}) + "\n")
+        except OSError as error:
+            logger.warning("cannot keep what MLflow refused (%s): %s", error, what)
+
+    def write_rest(self) -> None:
+        """Writes what could not be written before, if there is room now."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        while self._unwritten:
+            line = self._unwritten[0]
             try:
-                store = store or self._open_store()
-                self._settle(letter, points=store.deliver(letter))
-            except Refused as refusal:
-                self._settle(letter, refusal=str(refusal))
-            except Exception as problem:
-                answers = store is not None and store.answers()
-                tries[letter.run] = tries[letter.run] + 1 if answers else 0
-                if tries[letter.run] < MOST_TRIES:
-                    self._note_outage(problem)
-                    self._rest(pause, hurried)
-                    pause = min(2 * pause, LONGEST_PAUSE_S)
-                    continue
-                self._settle(letter, refusal=str(problem))
-            del tries[letter.run]
-            pause = FIRST_PAUSE_S
+                written = os.pwrite(self._file, line, self._end)
+            except OSError as error:
+                self._complain(error)
+                return
+            if written < len(line):  # the disk is full: nobody shall read half a line
+                os.ftruncate(self._file, self._end)
+                self._complain("the disk is full")
+                return
+            self._end += written
+            del self._unwritten[0]
 
-    def _next_letter(self) -> Letter | None:
-        """The next letter, waited for; None when it is time to stop."""
-        with self._changed:
-            while not self._stop.is_set():
-                others = self._boxes.keys() - {SWEEP}
-                for run, box in self._boxes.items():
-                    if letter := box.letter(run, closing=run != SWEEP or not others):
-                        self._boxes[run] = self._boxes.pop(run)  # to the end: the others come first now
-                        return letter
-                self._changed.wait()
+    def _complain(self, problem: object) -> None:
+        if len(self._unwritten) == 1:
+            logger.warning("cannot write %s (%s): it is tried again", self.folder / FILE, problem)
+
+    def _note(self, entry: Entry) -> None:
+        match entry:
+            case Opening():
+                self.openings.setdefault(entry.run, entry)
+            case Metrics():
+                steps = self._last_step.setdefault(entry.run, {})
+                steps.update((key, max(entry.step, steps.get(key, -1))) for key in entry.values)
+            case Change(run=run, status=status) if run == SWEEP:
+                self.status = status
+
+    def _entries(self, start: int) -> Iterator[tuple[int, Entry | None]]:
+        """Where each line from there on ends, with its entry; None if it is none."""
+        place, rest = start, b""
+        limit = self._end
+        while place + len(rest) < limit:
+            read = os.pread(self._file, min(_CHUNK, limit - place - len(rest)), place + len(rest))
+            if not read:
+                return
+            *lines, rest = (rest + read).split(b"\n")
+            for line in lines:
+                place += len(line) + 1
+                yield place, _entry(line)
+
+    def _whole_lines(self) -> int:
+        """The length of the file up to its last line break."""
+        end = os.fstat(self._file).st_size
+        while end:
+            first = max(0, end - _CHUNK)
+            newline = os.pread(self._file, end - first, first).rfind(b"\n")
+            if newline >= 0:
+                return first + newline + 1
+            end = first
+        return 0
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        return from_line(line)
+    except ValueError:
         return None
-
-    def _settle(self, letter: Letter, *, points: int = 0, refusal: str | None = None) -> None:
-        """Takes the letter out of its box: it is delivered, or refused."""
-        with self._changed:
-            if self._stop.is_set():
-                return  # counted as lost already
-            box = self._boxes[letter.run]
-            box.remove(letter)
-            if not box.points and not box.size:
-                del self._boxes[letter.run]
-            self._waiting_points -= len(letter.points)
-            self._points_logged += points
-            ended, self._outage = self._outage, None
-            self._connected = True
-            if refusal is not None:
-                self._lose(len(letter.points), letter.size, refusal)
-            self._changed.notify_all()
-        if ended:
-            logger.info("%s answers again", self._where)
-        if refusal is not None:
-            logger.warning("%s refused an entry: %s", self._where, without_password(refusal))
-
-    def _note_outage(self, problem: Exception) -> None:
-        with self._changed:
-            known, self._outage = self._outage, f"{self._where}: {without_password(str(problem))}"
-            self._changed.notify_all()
-        if known is None:
-            logger.warning("cannot log to %s; the sweep goes on, logging is tried again", self._outage)
-
-    def _rest(self, pause: float, hurried: bool) -> None:
-        """Waits before the next attempt; gives up if the last one was hurried and none ever worked."""
-        if not hurried:
-            self._hurry.wait(pause)
-        elif self._connected:
-            self._stop.wait(CLOSING_PAUSE_S)
-        else:
-            with self._changed:
-                self._stop.set()
-                self._changed.notify_all()
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

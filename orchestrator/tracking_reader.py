@@ -21,15 +21,23 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from orchestrator.records import TrialPlan
 from orchestrator.results import COSTS, ERROR, TrialResult
 from orchestrator.stored_sweep import StoredSweep, StoreError
+from orchestrator.sweep_files import IW_PREFIX, LOSSES, SEARCH_SPACES
 from orchestrator.tracking import EXPERIMENT
 from orchestrator.tracking_limits import without_password
-from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, database_file, equals
+from orchestrator.tracking_links import (
+    FAILURE_TAG,
+    KIND_TAG,
+    NUMBER_TAG,
+    PLAN_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    database_file,
+    equals,
+)
 from orchestrator.tracking_opening import check_store, patient, reason
 from orchestrator.wording import plural
 from trainables.parts import hint
 
-PLAN_TAG, FAILURE_TAG, NUMBER_TAG = "orchestrator.plan", "orchestrator.failure", "orchestrator.number"
-LOSSES_FILE, SPACES_FILE, IW_PREFIX = "losses.npz", "search_spaces.json", "iw/"
 HISTORY = (
     "nll", "kl", "nll_plus_kl", "nll_plus_kl_se", "mutual_information", "active_units", "kl_weight",
     "seconds", "tokens",
@@ -161,11 +169,11 @@ class _Files:
 
     def losses(self) -> Losses:
         """By name in the file; empty where there is none."""
-        return self._read(LOSSES_FILE, _losses, "the gains have no standard errors")
+        return self._read(LOSSES, _losses, "the gains have no standard errors")
 
     def distributions(self) -> Mapping[str, Mapping[str, BaseDistribution]]:
         """By variant and knob; empty where they are not stored."""
-        return self._read(SPACES_FILE, _distributions, "no knob's importance is known")
+        return self._read(SEARCH_SPACES, _distributions, "no knob's importance is known")
 
     def _read(self, name: str, parse: Callable[[Path], Mapping[str, T]], without: str) -> Mapping[str, T]:
         """What is in the artifact; empty where it is not stored, not within reach, or not to be read."""

@@ -1,20 +1,34 @@
-"""Letters to MLflow requests: the module that talks to MLflow. Used from the outbox's thread alone."""
+"""Entries to MLflow requests: the module that talks to MLflow. Used from the courier's thread alone."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import singledispatchmethod
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    Experiment,
+    InputTag,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+    ViewType,
+)
 from mlflow.exceptions import MlflowException
 
+from orchestrator.tracking_courier import Refused
+from orchestrator.tracking_entries import SWEEP, Artifact, Change, Input, Note, Opening, Params, Tags, View
 from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, database_file, equals
-from orchestrator.tracking_mail import SWEEP, Change, Letter, Opening, Point
-from orchestrator.tracking_outbox import Refused
+from orchestrator.tracking_placeholders import filled
+from orchestrator.tracking_requests import Content, Points
 
 logger = logging.getLogger(__name__)
 
@@ -27,44 +41,39 @@ class MlflowStore:
 
     Args:
         tracking_uri: for sqlite the database is created, with artifacts in `mlartifacts` beside it.
-        opening: for the sweep's parent run.
+        folder: the sweep's; artifacts are named relative to it.
+        openings: how each run is created, the sweep's parent run under `SWEEP`; more may be added later.
 
     Raises:
         Exception: whatever keeps MLflow from being used.
     """
 
-    def __init__(self, tracking_uri: str, experiment: str, sweep: str, opening: Opening) -> None:
+    def __init__(
+        self, tracking_uri: str, experiment: str, sweep: str, folder: Path, openings: Mapping[str, Opening]
+    ) -> None:
         database = database_file(tracking_uri)
         if database is not None:
             _prepare(database)
             tracking_uri = f"sqlite:///{database}"
-        self._sweep = sweep
+        self._sweep, self._folder, self._openings = sweep, folder, openings
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         self.experiment_id = self._open_experiment(experiment, database)
         self._ids: dict[str, str] = {}
         self._found: dict[str, Run] = {}
         self._status: dict[str, str] = {}
-        self._logged: dict[tuple[str, str], set[int]] = {}
-        self._run_id(SWEEP, opening)
+        self._tried: set[str] = set()
+        self._run_id(SWEEP)
+        self._is_new = SWEEP not in self._found
 
-    def deliver(self, letter: Letter) -> int:
+    @property
+    def parent_id(self) -> str:
+        """Id of the sweep's parent run."""
+        return self._ids[SWEEP]
+
+    def deliver(self, content: Content) -> None:
         """See `Store.deliver`."""
         with _refusals():
-            run_id = self._run_id(letter.run, letter.opening)
-            if letter.params:
-                self._log_params(letter.run, run_id, letter.params)
-            if letter.points:
-                self._log_points(letter.run, run_id, letter.points)
-            if letter.tags:
-                tags = [RunTag(key, value) for key, value in letter.tags.items()]
-                self._client.log_batch(run_id, tags=tags)
-            if letter.change is not None:
-                self._change(letter.run, run_id, letter.change)
-            if letter.artifact is not None:
-                if not letter.artifact.is_file():
-                    raise Refused(f"no file {letter.artifact}")
-                self._client.log_artifact(run_id, str(letter.artifact))
-        return len(letter.points)
+            self._write(content, self._run_id(content.run))
 
     def answers(self) -> bool:
         """See `Store.answers`."""
@@ -74,12 +83,71 @@ class MlflowStore:
             return False
         return True
 
-    def tag_experiment(self, name: str, value: str) -> None:
-        """Sets a tag that the sweep can do without."""
-        try:
-            self._client.set_experiment_tag(self.experiment_id, name, value)
-        except MlflowException as error:
-            logger.warning("no tag %s: %s", name, error)
+    @singledispatchmethod
+    def _write(self, content: Content, run_id: str) -> None:
+        raise TypeError(f"MLflow has no place for {content!r}")
+
+    @_write.register
+    def _(self, content: Opening, run_id: str) -> None:
+        """Looking for the run has made it."""
+
+    @_write.register
+    def _(self, content: Params, run_id: str) -> None:
+        """Params never change in MLflow: those that it has stay, with a warning if they differ."""
+        run, params = content.run, content.values
+        logged: Mapping[str, str] = self._found[run].data.params if run in self._found else {}
+        for name in params.keys() & logged.keys():
+            if params[name] != logged[name]:
+                where = f"trial {run}" if run else f"sweep {self._sweep}"
+                logger.warning("%s of %s stays %r in MLflow, now %r", name, where, logged[name], params[name])
+        new = [Param(name, value) for name, value in params.items() if name not in logged]
+        if new:
+            self._client.log_batch(run_id, params=new)
+
+    @_write.register
+    def _(self, content: Points, run_id: str) -> None:
+        points = content.points
+        metrics = [Metric(point.key, point.value, point.at_ms, point.step) for point in points]
+        self._client.log_batch(run_id, metrics=metrics)
+
+    @_write.register
+    def _(self, content: Tags, run_id: str) -> None:
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in content.values.items()])
+
+    @_write.register
+    def _(self, content: View, run_id: str) -> None:
+        self._client.set_experiment_tag(self.experiment_id, content.name, content.value)
+
+    @_write.register
+    def _(self, content: Input, run_id: str) -> None:
+        source = json.dumps({"corpus": content.source})
+        dataset = Dataset(content.name, content.digest, "corpus", source, None, content.profile)
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+
+    @_write.register
+    def _(self, content: Artifact, run_id: str) -> None:
+        path = self._folder / content.path
+        if not path.is_file():
+            raise Refused(f"no file {path}")
+        self._client.log_artifact(run_id, str(path))
+
+    @_write.register
+    def _(self, content: Note, run_id: str) -> None:
+        text = filled(content.text, self.experiment_id, self._run_id)
+        self._client.set_tag(run_id, "mlflow.note.content", text)
+
+    @_write.register
+    def _(self, content: Change, run_id: str) -> None:
+        run, status = content.run, content.status
+        if status == "RUNNING":
+            if self._status[run] != "RUNNING":
+                self._client.update_run(run_id, status="RUNNING")
+        else:
+            if run == SWEEP:
+                self._end_leftovers(run_id, content.at_ms)
+            self._client.set_terminated(run_id, status, content.at_ms)
+        self._status[run] = status
 
     def _open_experiment(self, name: str, database: Path | None) -> str:
         experiment: Experiment | None = self._client.get_experiment_by_name(name)
@@ -95,21 +163,25 @@ class MlflowStore:
             self._client.restore_experiment(experiment.experiment_id)
         return str(experiment.experiment_id)
 
-    def _run_id(self, run: str, opening: Opening | None) -> str:
-        """The run's id. It is looked for first: a sweep may be resumed, an answer may have been lost."""
+    def _run_id(self, run: str) -> str:
+        """The run's id. It is looked for before it is made: a sweep may be resumed, an answer may have been
+        lost. Of a sweep that has just been made there is none yet."""
         if run in self._ids:
             return self._ids[run]
         mark = equals(KIND_TAG, "sweep") if run == SWEEP else equals(TRIAL_TAG, run)
-        found = next(self._search(mark), None)
+        looking = run == SWEEP or not self._is_new or run in self._tried
+        found = next(self._search(mark), None) if looking else None
+        self._tried.add(run)
         if found is not None:
             self._found[run] = found
-        elif opening is None:
+        elif run not in self._openings:
             raise Refused(f"no run of trial {run!r} in sweep {self._sweep!r}")
         else:
+            opening = self._openings[run]
             tags = {SWEEP_TAG: self._sweep, **opening.tags}
             if run != SWEEP:
                 tags |= {TRIAL_TAG: run, "mlflow.parentRunId": self._ids[SWEEP]}
-            found = self._client.create_run(self.experiment_id, opening.start_ms, tags, opening.name)
+            found = self._client.create_run(self.experiment_id, opening.at_ms, tags, opening.name)
         self._status[run] = found.info.status
         self._ids[run] = str(found.info.run_id)
         return self._ids[run]
@@ -131,42 +203,6 @@ class MlflowStore:
             token = page.token
             if not token:
                 return
-
-    def _log_params(self, run: str, run_id: str, params: Mapping[str, str]) -> None:
-        """Params never change in MLflow: those from before the resume stay, with a warning if they differ."""
-        logged: Mapping[str, str] = self._found[run].data.params if run in self._found else {}
-        for name in params.keys() & logged.keys():
-            if params[name] != logged[name]:
-                where = f"trial {run}" if run else f"sweep {self._sweep}"
-                logger.warning("%s of %s stays %r in MLflow, now %r", name, where, logged[name], params[name])
-        new = [Param(name, value) for name, value in params.items() if name not in logged]
-        if new:
-            self._client.log_batch(run_id, params=new)
-
-    def _log_points(self, run: str, run_id: str, points: Sequence[Point]) -> None:
-        new = [point for point in points if run == SWEEP or point.step not in self._steps(run, point.key)]
-        if new:
-            metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in new]
-            self._client.log_batch(run_id, metrics=metrics)
-
-    def _steps(self, run: str, key: str) -> set[int]:
-        """The steps of a metric that were logged before the resume."""
-        if run not in self._found or key not in self._found[run].data.metrics:
-            return set()
-        if (run, key) not in self._logged:
-            history = self._client.get_metric_history(self._ids[run], key)
-            self._logged[run, key] = {metric.step for metric in history}
-        return self._logged[run, key]
-
-    def _change(self, run: str, run_id: str, change: Change) -> None:
-        if change.status == "RUNNING":
-            if self._status[run] != "RUNNING":
-                self._client.update_run(run_id, status="RUNNING")
-        else:
-            if run == SWEEP:
-                self._end_leftovers(run_id, change.at_ms)
-            self._client.set_terminated(run_id, change.status, change.at_ms)
-        self._status[run] = change.status
 
     def _end_leftovers(self, sweep_run_id: str, at_ms: int) -> None:
         """Trials of a driver that was killed would stay RUNNING for ever."""

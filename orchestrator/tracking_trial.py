@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
+
 from orchestrator.records import TrialPlan
+from orchestrator.run_colours import COLOUR_TAG, run_colour
+from orchestrator.tracking_entries import Opening
 from orchestrator.tracking_limits import LONGEST_NAME, shortened
-from orchestrator.tracking_links import KIND_TAG
-from orchestrator.tracking_mail import Opening
+from orchestrator.tracking_links import KIND_TAG, NUMBER_TAG, PLAN_TAG
+from orchestrator.tracking_view import trial_param
 
 
-def trial_opening(plan: TrialPlan, start_ms: int) -> Opening:
+def trial_opening(trial_id: str, plan: TrialPlan, number: int, start_ms: int) -> Opening:
     """The trial's run, named such as "cyclical cycles=4 ramp_share=0.5" or "vanilla (replicate, seed 7)"."""
     name = f"{plan.variant} {plan.label}".strip()
     if plan.kind != "trial":
         name = f"{name} ({plan.kind}, seed {plan.seed})"
-    return Opening(shortened(name, LONGEST_NAME), {KIND_TAG: plan.kind, "variant": plan.variant}, start_ms)
+    tags = {KIND_TAG: plan.kind, "variant": plan.variant, PLAN_TAG: json.dumps(plan.config())}
+    tags[NUMBER_TAG] = str(number)
+    tags[COLOUR_TAG] = run_colour(plan.variant, on_frontier=False)
+    return Opening(trial_id, start_ms, shortened(name, LONGEST_NAME), tags)
 
 
 def trial_params(plan: TrialPlan) -> dict[str, str]:
-    """Every knob of the variant, searched or not, and what the trial is."""
+    """Every knob of the variant, searched or not, and what the trial is; its kind also as the param that the
+    trials of other variants lack."""
     variant = plan.build()
     about = {"variant": plan.variant, "kind": plan.kind, "seed": plan.seed}
-    about["decoder_label"] = variant.decoder_label
+    about |= {"decoder_label": variant.decoder_label, trial_param(plan.variant): plan.kind}
     return {name: str(value) for name, value in (variant.knobs() | about).items()}

@@ -45,7 +45,9 @@ def opened(folder: Path) -> "Iterator[Open]":
     trackers: list[MlflowTracker] = []
 
     def open_tracker(uri: str | None = None, sweep: str = "s") -> MlflowTracker:
-        trackers.append(MlflowTracker(uri or sqlite_uri(folder), sweep))
+        outbox = folder / f"sweep-{sweep}"
+        outbox.mkdir(exist_ok=True)
+        trackers.append(MlflowTracker(uri or sqlite_uri(folder), sweep, outbox))
         return trackers[-1]
 
     yield open_tracker

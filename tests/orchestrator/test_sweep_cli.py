@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = [
     "--corpus", "--max-sentences", "--variants", "--set", "--preset", "--trials", "--epochs",
     "--baseline-seeds", "--replicates", "--seed", "--cpus", "--gpus", "--max-concurrent", "--storage",
-    "--tracking-uri", "--name", "--resume", "--dry-run",
+    "--tracking-uri", "--name", "--resume", "--replay-outbox", "--dry-run",
 ]  # fmt: skip
 
 

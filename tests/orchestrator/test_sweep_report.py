@@ -12,12 +12,19 @@ from rich.console import Console
 
 from orchestrator.records import Kind, TrialPlan
 from orchestrator.results import ERROR, TrialResult
+from orchestrator.run_colours import run_colour
 from orchestrator.sweep_report import Report
 from tests.orchestrator.sweep_results import small_sweep
 
 FILES = (
     *("frontier.png", "frontier.html", "frontier.csv", "frontier.md"),
-    *("curves.png", "equal_compute.png", "equal_compute.csv", "trials.csv"),
+    *(
+        "curves.png",
+        "equal_compute.png",
+        "equal_compute.csv",
+        "trials.csv",
+        "frontier_note.png",
+    ),
 )
 SENTENCES = 20
 
@@ -122,6 +129,18 @@ def test_figures_of_the_whole(report: Report) -> None:
     metrics = report.metrics()
     assert metrics["trials"] == 9.0
     assert metrics["hypervolume"] > 0
+    gains = {name: value for name, value in metrics.items() if name.startswith("gain")}
+    table = report.configurations.set_index(["variant", "knobs"])
+    best, plain = table.loc["cyclical", "cycles=2"], table.loc["vanilla", ""]
+    assert gains == {
+        "gain": best["gain"],
+        "gain_se": best["gain_se"],
+        "gain/cyclical": best["gain"],
+        "gain_se/cyclical": best["gain_se"],
+        "gain/vanilla": plain["gain"],
+        "gain_se/vanilla": plain["gain_se"],
+    }
+    assert gains["gain"] == pytest.approx(1.5, abs=1e-5)
     assert all(math.isfinite(value) for value in metrics.values())
 
 
@@ -134,6 +153,12 @@ def test_tags_of_finished_trials(report: Report) -> None:
     }
     frontier = {name for name, tag in tags.items() if tag["frontier"] == "true"}
     assert {"c0", "r0", "r1", "b0", "b1"} <= frontier
+    colours = {name: tag["mlflow.runColor"] for name, tag in tags.items()}
+    assert colours == {
+        name: run_colour("cyclical" if name[0] in "cr" else {"b": "language_model", "v": "vanilla"}[name[0]],
+                         on_frontier=name in frontier)
+        for name in tags
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("left", [[], [5], [8, 9]])

@@ -1,5 +1,6 @@
 """The tracker against a real sqlite store: what stands in MLflow afterwards, exactly."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,15 +8,15 @@ import pytest
 from mlflow import MlflowClient
 
 from orchestrator.records import TrialPlan
-from orchestrator.tracking import Delivery, MlflowTracker, sqlite_uri
-from tests.orchestrator.tracking_fixtures import EXPERIMENT, Open, Reader, delivered, plan
+from orchestrator.tracking import MlflowTracker, sqlite_uri
+from tests.orchestrator.tracking_fixtures import EXPERIMENT, Open, Reader, complete, delivered, plan
 
 
 def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Path) -> None:
     (folder / "sweep.yaml").write_text("corpus: grammar\n")
     (folder / "frontier.csv").write_text("nll,kl\n")
     tracker = opened()
-    assert tracker.start_sweep(params={"epochs": "2"}, spec_path=folder / "sweep.yaml") is None
+    assert tracker.start_sweep(params={"epochs": "2"}, files=[folder / "sweep.yaml"]) is None
     tracker.start_trial("t0", plan(cycles=3))
     tracker.start_trial("t1", TrialPlan("language_model", "baseline", {}, 7))
     for epoch in (1, 2):
@@ -30,7 +31,7 @@ def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Pa
         artifacts=[folder / "frontier.csv"],
         note="# Done",
     )
-    assert tracker.close(30) == Delivery(9, 0, 0, None)
+    assert tracker.close(30) == complete(9)
 
     parent, trials = reader.parent(), reader.trials()
     assert parent.info.status == "FINISHED"
@@ -55,11 +56,15 @@ def test_a_sweep_as_it_stands_in_mlflow(opened: Open, reader: Reader, folder: Pa
         "variant": "cyclical",
         "frontier": "true",
         "collapsed": "false",
+        "orchestrator.number": "0",
+        "mlflow.runColor": "#F2CFB2",
+        "orchestrator.plan": json.dumps(plan(cycles=3).config()),
         "mlflow.parentRunId": parent.info.run_id,
         "mlflow.runName": "cyclical cycles=3 ramp_share=0.5",
     }
     knobs = {name: str(value) for name, value in plan(cycles=3).build().knobs().items()}
     about = {"variant": "cyclical", "kind": "trial", "seed": "1", "decoder_label": "lstm"}
+    about |= {"cyclical/kind": "trial"}
     assert trial.data.params == knobs | about
     assert trial.data.params["cycles"] == "3"
     assert reader.history("t0", "nll") == [(1, 9.0), (2, 8.0)]
@@ -118,7 +123,7 @@ def test_a_trial_that_is_run_again_repeats_no_step(opened: Open, reader: Reader)
     for epoch in (1, 2, 1, 2, 3):
         tracker.log_metrics("t0", {"nll": float(epoch)}, epoch)
         tracker.start_trial("t0", plan())
-    assert tracker.close(30) == Delivery(3, 0, 0, None)
+    assert tracker.close(30) == complete(3)
     assert reader.history("t0", "nll") == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
@@ -137,7 +142,7 @@ def test_values_that_are_not_finite_are_dropped(opened: Open, reader: Reader) ->
     tracker = opened()
     tracker.start_trial("t0", plan())
     tracker.log_metrics("t0", {"nll": 1.0, "kl": math.nan, "a": math.inf, "b": -math.inf}, 1)
-    assert tracker.close(30) == Delivery(1, 0, 0, None)
+    assert tracker.close(30) == complete(1)
     assert reader.trials()["t0"].data.metrics == {"nll": 1.0}
     assert reader.trials()["t0"].data.tags["diverged"] == "true"
 
@@ -147,13 +152,13 @@ def test_a_metric_with_an_impossible_name_is_lost_alone(opened: Open, reader: Re
     tracker.start_trial("t0", plan())
     tracker.log_metrics("t0", {"nll": 1.0, "nll+kl": 2.0, "../x": 3.0, "n" * 251: 4.0}, 1)
     delivery = tracker.close(30)
-    assert (delivery.points_logged, delivery.points_lost) == (1, 3)
+    assert (delivery.points_delivered, delivery.points_refused, delivery.undelivered) == (1, 3, False)
     assert (
         delivery.error
         == "a metric's name must consist of letters, digits and _ - . : / and spaces, got 'nll+kl'"
     )
     assert str(delivery) == (
-        f"1 metric points logged; 3 points and 0 other entries were not: {delivery.error}"
+        f"1 metric point delivered; 3 points and 0 other entries refused: {delivery.error}"
     )
     assert reader.trials()["t0"].data.metrics == {"nll": 1.0}
 
@@ -184,7 +189,7 @@ def test_more_than_a_request_can_hold(opened: Open, reader: Reader) -> None:
     tracker.tag_trials({"t0": dict.fromkeys(names, "t" * 1000)})
     for epoch in range(10):
         tracker.log_metrics("t0", dict.fromkeys(names, float(epoch)), epoch)
-    assert tracker.close(60) == Delivery(2500, 0, 0, None)
+    assert tracker.close(60) == complete(2500)
     assert reader.parent().data.params == dict.fromkeys(names, "p")
     assert reader.trials()["t0"].data.tags.items() >= dict.fromkeys(names, "t" * 1000).items()
     assert reader.history("t0", "n249") == [(epoch, float(epoch)) for epoch in range(10)]
@@ -197,10 +202,10 @@ def test_sweeps_do_not_touch_each_other(opened: Open, folder: Path) -> None:
         tracker.start_trial("t0", plan())
         tracker.log_metrics("t0", {"nll": 1.0}, 1)
         tracker.finish_sweep(status="FINISHED")
-        assert tracker.close(30) == Delivery(1, 0, 0, None)
+        assert tracker.close(30) == complete(1)
     client = MlflowClient(tracking_uri=sqlite_uri(folder))
     assert len(client.search_runs([tracker.experiment_id])) == 4
     with pytest.raises(ValueError, match="both kinds of quotes"):
-        MlflowTracker(sqlite_uri(folder), "a\"b'c")
+        MlflowTracker(sqlite_uri(folder), "a\"b'c", folder)
     with pytest.raises(ValueError, match="1 to 250 characters, got ''"):
-        MlflowTracker(sqlite_uri(folder), "")
+        MlflowTracker(sqlite_uri(folder), "", folder)

@@ -78,7 +78,7 @@ def tune_run(tracker: MlflowTracker, folder: Path, seeds: list[int], *, resume: 
 
 
 def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
-    tracker = MlflowTracker(sqlite_uri(tmp_path), "s")
+    tracker = MlflowTracker(sqlite_uri(tmp_path), "s", tmp_path)
     assert tracker.start_sweep() is None
     trials = tune_run(tracker, tmp_path, [1, 2, 3, 4, 5])
     tracker.finish_sweep(status="FINISHED")
@@ -101,6 +101,8 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     assert set(runs["1"].data.metrics) == {"nll", "test/nll"}, "none of Ray's own"
     assert reader.history(by_seed["2"], "nll") == [(1, 21.0), (2, 22.0)]
     assert runs["2"].data.tags["diverged"] == "true"
+    failures = {seed: run.data.tags.get("orchestrator.failure") for seed, run in runs.items()}
+    assert failures == {"1": None, "2": "diverged", "3": "error", "4": None, "5": "error"}
     assert runs["2"].data.tags["orchestrator.problem"] == "loss not finite in epoch 2"
     assert reader.history(by_seed["3"], "nll") == [(1, 31.0)]
     assert reader.history(by_seed["4"], "nll") == [(1, 41.0), (2, 42.0), (3, 43.0)]
@@ -111,13 +113,13 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
 def test_a_resume_delivers_what_was_left(small_ray: None, tmp_path: Path) -> None:
     (tmp_path / "later").write_text("")  # where the database's folder is to be
     uri = f"sqlite:///{tmp_path}/later/mlflow.db"
-    first = MlflowTracker(uri, "s")
+    first = MlflowTracker(uri, "s", tmp_path)
     assert first.start_sweep() is not None
     tune_run(first, tmp_path, [1, 3])
-    assert first.close(30).points_logged == 0
+    assert first.close(30).points_delivered == 0
     (tmp_path / "later").unlink()
 
-    second = MlflowTracker(uri, "s")
+    second = MlflowTracker(uri, "s", tmp_path)
     assert second.start_sweep() is None
     trials = tune_run(second, tmp_path, [1, 3], resume=True)
     second.finish_sweep(status="FINISHED")
@@ -144,14 +146,12 @@ def call(callback: TrackingCallback, config: dict[str, Any], result: dict[str, A
 
 def test_nothing_is_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    tracker = MlflowTracker(f"sqlite:///{tmp_path}/file/mlflow.db", "s")
+    tracker = MlflowTracker(f"sqlite:///{tmp_path}/file/mlflow.db", "s", tmp_path)
     callback = TrackingCallback(tracker)
     call(callback, plan().config(), {"metrics": {"nll": 1.0}, "epoch": 1})
     call(callback, {}, {"metrics": {"nll": "high"}, "epoch": "one"})
     call(callback, plan().config() | {"knobs": {"unknown": 1}}, {"metrics": None})
-    callback.set_state({})
-    assert callback.get_state() is not None
-    assert tracker.close(0).points_lost == 1
+    assert tracker.close(0).points_waiting == 1
     hooks = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert "TrackingCallback.on_trial_result failed; the sweep goes on" in hooks
 
@@ -159,7 +159,7 @@ def test_nothing_is_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 def test_a_trial_that_fails_before_it_starts(opened: Open, reader: Reader) -> None:
     tracker = opened()
     trial = SimpleNamespace(trial_id="t0", config=plan().config())
-    TrackingCallback(tracker).on_trial_error(0, [], trial)  # type: ignore[arg-type]
+    TrackingCallback(tracker).on_trial_error(0, [trial], trial)  # type: ignore[arg-type,list-item]
     assert tracker.close(30).complete
     assert reader.trials()["t0"].info.status == "FAILED"
     assert reader.trials()["t0"].data.params["cycles"] == "4"

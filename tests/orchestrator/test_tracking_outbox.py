@@ -1,251 +1,156 @@
-"""The outbox without MLflow: order, requests, trying again, giving up."""
+"""The outbox file: what is written stays, what is half written goes, what is delivered is known."""
 
-import logging
-import threading
-import time
-from collections import deque
+import errno
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from orchestrator import tracking_outbox
-from orchestrator.tracking_limits import name_problem, shortened, shortened_markdown, without_password
-from orchestrator.tracking_mail import SWEEP, Change, Letter, Mailbox, Opening, Point
-from orchestrator.tracking_outbox import Delivery, Outbox, Refused
+from orchestrator.tracking_entries import SWEEP, Change, Entry, Metrics, Opening, Tags, to_line
+from orchestrator.tracking_outbox import DELIVERED, FILE, REFUSED, Outbox, Waiting
 
 
-class Log:
-    """A store that notes what it gets, and fails as it is told."""
-
-    def __init__(self) -> None:
-        self.letters: list[Letter] = []
-        self.failures: deque[Exception] = deque()
-        self.poison: str | None = None
-        self.gate = threading.Event()
-        self.gate.set()
-        self.reachable = True
-
-    def deliver(self, letter: Letter) -> int:
-        self.gate.wait()
-        if self.failures:
-            raise self.failures.popleft()
-        if self.poison is not None and self.poison in letter.tags:
-            raise RuntimeError("internal error")
-        self.letters.append(letter)
-        return len(letter.points)
-
-    def answers(self) -> bool:
-        return self.reachable
+def metrics(run: str, step: int) -> Metrics:
+    return Metrics(run, step, step, {"nll": float(step), "kl": 1.0})
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_outbox, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(tracking_outbox, "CLOSING_PAUSE_S", 0.01)
+def filled(folder: Path, *entries: Entry) -> Outbox:
+    outbox = Outbox(folder)
+    for entry in entries:
+        outbox.append(entry)
+    return outbox
 
 
-def points(count: int, first: int = 0) -> deque[Point]:
-    return deque(Point("nll", float(step), step, step) for step in range(first, first + count))
+def test_what_was_appended_is_read_by_the_next_process(tmp_path: Path) -> None:
+    entries = [Opening("a", 1, "n", {}), metrics("a", 1), metrics("a", 2), Change(SWEEP, 3, "RUNNING")]
+    filled(tmp_path, *entries[:2])
+    again = filled(tmp_path, *entries[2:])
+    window = again.window(0)
+    assert window.entries == entries[:3]
+    assert again.window(window.end).entries == entries[3:]
+    assert (tmp_path / FILE).read_bytes() == b"".join(map(to_line, entries))
+    third = Outbox(tmp_path)
+    assert third.openings == {"a": entries[0]}
+    assert third.status == "RUNNING"
+    assert third.end == again.end == (tmp_path / FILE).stat().st_size
+    assert third.waiting(0) == Waiting(4, 2)
+    assert third.waiting(third.end) == Waiting(0, 0)
 
 
-def test_what_waits_for_a_run_travels_together() -> None:
-    store = Log()
-    outbox = Outbox(lambda: store, "here")
-    store.gate.clear()
-    outbox.post("a", Mailbox(points=points(1)))
-    time.sleep(0.05)  # the first point is on its way
-    for step in range(1, 1500):
-        outbox.post("a", Mailbox(points=points(1, step)))
-    outbox.post("a", Mailbox(params={"p": "1"}, tags={"t": "1"}))
-    outbox.post("a", Mailbox(tags={"t": "2"}))
-    store.gate.set()
-    assert outbox.close(10) == Delivery(1500, 0, 0, None)
-    assert [len(letter.points) for letter in store.letters] == [1, 0, 1000, 499, 0]
-    assert store.letters[1].params == {"p": "1"}
-    assert store.letters[4].tags == {"t": "2"}
-    steps = [point.step for letter in store.letters for point in letter.points]
-    assert steps == list(range(1500))
+def test_a_step_is_new_once(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, metrics("a", 3), metrics("a", 2), Metrics("b", 1, 1, {"nll": 1.0}))
+    for known in (outbox, Outbox(tmp_path)):
+        new = [known.is_new(run, key, 3) for run, key in (("a", "nll"), ("a", "test/nll"), ("b", "nll"))]
+        assert new == [False, True, True]
+        assert known.is_new("a", "nll", 4)
+        assert not known.is_new("b", "nll", 1)
 
 
-def test_a_letter_holds_one_kind_of_thing_within_the_limits() -> None:
-    box = Mailbox(Opening("n", {}, 0), {f"p{n}": "x" * 3000 for n in range(60)}, points(3))
-    box.add(Mailbox(tags={f"t{n}": "" for n in range(150)}, change=Change("FINISHED", 1)))
-    box.artifacts.append(Path("a"))
-    letters = []
-    while letter := box.letter("r", closing=True):
-        letters.append(letter)
-        box.remove(letter)
-    assert box.size == 0
-    kinds = [
-        (len(letter.params), len(letter.points), len(letter.tags), letter.change is not None, letter.artifact)
-        for letter in letters
-    ]
-    assert kinds == [
-        (33, 0, 0, False, None),
-        (27, 0, 0, False, None),
-        (0, 3, 0, False, None),
-        (0, 0, 100, False, None),
-        (0, 0, 50, False, None),
-        (0, 0, 0, True, None),
-        (0, 0, 0, False, Path("a")),
-    ]
+def test_half_a_line_is_cut_off(tmp_path: Path) -> None:
+    filled(tmp_path, metrics("a", 1))
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(to_line(metrics("a", 2))[:-5])
+    outbox = filled(tmp_path, metrics("a", 3))
+    assert outbox.window(0).entries == [metrics("a", 1), metrics("a", 3)]
 
 
-def test_the_sweep_ends_after_its_trials() -> None:
-    store = Log()
-    outbox = Outbox(lambda: store, "here")
-    store.gate.clear()
-    outbox.post("a", Mailbox(tags={"first": ""}))  # on its way while the others are posted
-    outbox.post(SWEEP, Mailbox(change=Change("FINISHED", 1)))
-    for trial_id in ("a", "b"):
-        outbox.post(trial_id, Mailbox(points=points(1), tags={"t": "1"}, change=Change("FINISHED", 1)))
-    store.gate.set()
-    assert outbox.close(10).complete
-    assert [letter.run for letter in store.letters][-1] == SWEEP
-    assert [letter.run for letter in store.letters].count("b") == 3
+def test_lines_that_are_longer_than_what_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_outbox, "_CHUNK", 7)
+    entries = [metrics("a", step) for step in range(20)]
+    filled(tmp_path, *entries)
+    assert Outbox(tmp_path).window(0).entries == entries
 
 
-def test_an_outage_loses_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    store = Log()
-    store.failures += [OSError("refused: http://me:secret@host/")] * 7
-    store.reachable = False
-    outbox = Outbox(lambda: store, "here")
-    for step in range(10):
-        outbox.post("a", Mailbox(points=points(1, step)))
-    assert outbox.wait_connected(10) in (None, "here: refused: http://host/")
-    assert outbox.wait_empty(10)
-    assert outbox.close(10) == Delivery(10, 0, 0, None)
-    assert [point.step for letter in store.letters for point in letter.points] == list(range(10))
-    for _ in range(200):
-        if len(caplog.messages) > 1:
-            break
-        time.sleep(0.01)
-    assert caplog.messages == [
-        "cannot log to here: refused: http://host/; the sweep goes on, logging is tried again",
-        "here answers again",
-    ]
+def test_a_line_that_is_no_entry_is_kept_apart(tmp_path: Path) -> None:
+    filled(tmp_path, metrics("a", 1))
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b"nonsense\n")
+    outbox = filled(tmp_path, metrics("a", 2))
+    assert outbox.waiting(0) == Waiting(4, 1)
+    window = outbox.window(0)
+    assert window.entries == [metrics("a", 1), metrics("a", 2)]
+    assert window.end == outbox.end
+    (refused,) = (tmp_path / REFUSED).read_text().splitlines()
+    assert json.loads(refused)["reason"] == "it is no entry"
 
 
-def test_a_store_that_opens_at_the_third_attempt() -> None:
-    store, attempts = Log(), []
-
-    def open_store() -> Log:
-        attempts.append(1)
-        if len(attempts) < 3:
-            raise OSError("not yet")
-        return store
-
-    outbox = Outbox(open_store, "here")
-    outbox.post("a", Mailbox(points=points(5)))
-    assert outbox.wait_empty(10)
-    assert outbox.close(0) == Delivery(5, 0, 0, None)
+def test_a_window_ends_before_what_is_said_of_the_sweep_after_its_trials(tmp_path: Path) -> None:
+    sweep, trial = Tags(SWEEP, {"t": "1"}), metrics("a", 1)
+    outbox = filled(tmp_path, sweep, sweep, trial, trial, sweep, trial)
+    windows, place = [], 0
+    while place < outbox.end:
+        window = outbox.window(place)
+        windows.append(window.entries)
+        place = window.end
+    assert windows == [[sweep, sweep, trial, trial], [sweep, trial]]
 
 
-def test_a_letter_that_always_fails_is_dropped_so_that_others_get_through() -> None:
-    store = Log()
-    store.poison = "bad"
-    outbox = Outbox(lambda: store, "here")
-    outbox.post("a", Mailbox(tags={"bad": "1"}))
-    outbox.post("b", Mailbox(points=points(2)))
-    assert outbox.wait_empty(10)
-    assert outbox.close(0) == Delivery(2, 0, 1, "internal error")
+def test_a_window_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking_outbox, "MOST_LINES", 3)
+    outbox = filled(tmp_path, *(metrics("a", step) for step in range(7)))
+    first = outbox.window(0)
+    second = outbox.window(first.end)
+    steps = [[entry.step for entry in window.entries] for window in (first, second)]  # type: ignore[union-attr]
+    assert steps == [[0, 1, 2], [3, 4, 5]]
 
 
-def test_a_letter_that_fails_as_the_store_comes_back_is_kept() -> None:
-    """The last of many failures is followed by an answer: that is no reason to blame the letter."""
-    store = Log()
-    store.failures += [OSError("down")] * 8
-    answers = iter([False] * 7 + [True])
-    store.answers = lambda: next(answers)  # type: ignore[method-assign]
-    outbox = Outbox(lambda: store, "here")
-    outbox.post("a", Mailbox(points=points(3)))
-    assert outbox.wait_empty(10)
-    assert outbox.close(0) == Delivery(3, 0, 0, None)
+def test_where_to_go_on(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, metrics("a", 1), metrics("a", 2))
+    assert outbox.first_undelivered("parent") == 0
+    middle = len(to_line(metrics("a", 1)))
+    outbox.delivered("parent", middle)
+    again = Outbox(tmp_path)
+    assert again.first_undelivered("parent") == middle
+    assert again.first_undelivered("another server's") == 0
+    for nonsense in ("", "[]", '{"parent": "parent"}', '{"parent": "parent", "end": 1000000}'):
+        (tmp_path / DELIVERED).write_text(nonsense)
+        assert again.first_undelivered("parent") == 0
 
 
-def test_failures_of_several_runs_are_not_added_up() -> None:
-    store = Log()
-    store.gate.clear()
-    store.failures += [OSError("try again")] * 5
-    outbox = Outbox(lambda: store, "here")
-    for run in "abcde":
-        outbox.post(run, Mailbox(points=points(1)))
-    store.gate.set()
-    assert outbox.wait_empty(10)
-    assert outbox.close(0) == Delivery(5, 0, 0, None)
-    assert {letter.run for letter in store.letters} == set("abcde")
+def test_a_full_disk_keeps_entries_waiting_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """First half a line fits, then nothing; the write itself is what a full disk does to it."""
+    outbox = filled(tmp_path, metrics("a", 1))
+    real, room = os.pwrite, [30]
+
+    def full(file: int, line: bytes, place: int) -> int:
+        written = real(file, line[: room[0]], place) if room[0] else 0
+        room[0] -= written
+        if not written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
+
+    monkeypatch.setattr(os, "pwrite", full)
+    for step in (2, 3, 4):
+        outbox.append(metrics("a", step))
+    assert outbox.window(0).entries == [metrics("a", 1)]
+    assert outbox.unwritten == 3
+    assert outbox.waiting(0) == Waiting(8, 0)
+    assert not outbox.is_new("a", "nll", 4)
+    assert len([record for record in caplog.records if "tried again" in record.message]) == 1
+    assert Outbox(tmp_path).window(0).entries == [metrics("a", 1)]
+    monkeypatch.setattr(os, "pwrite", real)
+    outbox.append(metrics("a", 5))
+    assert Outbox(tmp_path).window(0).entries == [metrics("a", step) for step in range(1, 6)]
 
 
-def test_a_letter_that_always_fails_is_dropped_while_others_are_delivered() -> None:
-    store = Log()
-    store.poison = "bad"
-    outbox = Outbox(lambda: store, "here")
-    outbox.post("a", Mailbox(tags={"bad": "1"}))
-    for step in range(1000):
-        outbox.post("b", Mailbox(points=points(1, step)))
-        if "a" not in outbox.waiting():
-            break
-        time.sleep(0.01)
-    assert outbox.close(10) == Delivery(step + 1, 0, 1, "internal error")
-    assert step < 900, "not only at the end"
-
-
-def test_a_refused_letter_is_lost_alone() -> None:
-    store = Log()
-    store.failures.append(Refused("no such run"))
-    outbox = Outbox(lambda: store, "here")
-    outbox.post("a", Mailbox(points=points(3)))
-    assert outbox.wait_empty(10)
-    outbox.post("a", Mailbox(points=points(2)))
-    delivery = outbox.close(10)
-    assert delivery == Delivery(2, 3, 0, "no such run")
-    assert str(delivery) == "2 metric points logged; 3 points and 0 other entries were not: no such run"
-
-
-def test_a_store_that_hangs_holds_nobody_up() -> None:
-    store = Log()
-    store.gate.clear()
-    outbox = Outbox(lambda: store, "here")
-    start = time.monotonic()
-    for step in range(1000):
-        outbox.post("a", Mailbox(points=points(1, step)))
-    assert time.monotonic() - start < 0.5
-    assert outbox.wait_connected(0.05) == "here did not answer within 0.05 s"
-    assert outbox.close(0.1) == Delivery(0, 1000, 0, "here did not answer in time")
-    assert time.monotonic() - start < 1
-    store.gate.set()
-    time.sleep(0.05)
-    assert outbox.close(0).points_lost == 1000, "what comes through later does not change the account"
-
-
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_outbox, "MOST_WAITING", 10)
-    store = Log()
-    store.gate.clear()
-    outbox = Outbox(lambda: store, "here")
-    for step in range(15):
-        outbox.post("a", Mailbox(points=points(1, step), tags={"t": str(step)}))
-    store.gate.set()
-    assert outbox.close(10) == Delivery(10, 5, 0, "more than 10 points were waiting")
-    assert store.letters[-1].tags == {"t": "14"}
-
-
-@pytest.mark.parametrize("name", ["nll", "test/nll", "best/nll_plus_kl", "a b:c.d-e", "ß"])
-def test_names_that_mlflow_takes(name: str) -> None:
-    assert name_problem(name) is None
-
-
-@pytest.mark.parametrize("name", ["", "nll+kl", "/a", "a//b", "../a", "a/./b", "a/", ".", "x" * 251])
-def test_names_that_mlflow_refuses(name: str) -> None:
-    assert name_problem(name) is not None
-
-
-def test_texts() -> None:
-    assert shortened("x" * 50, 50) == "x" * 50
-    assert shortened("x" * 51, 50) == "x" * 21 + " … [shortened, 51 characters]"
-    assert len(shortened("x" * 51, 50)) == 50
-    assert shortened_markdown("a\n" * 50, 60) == "a\n" * 10 + "a\n\n*Shortened: 100 characters in all.*"
-    assert without_password("see http://me:secret@host:1/x and postgresql://u:p@db/x") == (
-        "see http://host:1/x and postgresql://db/x"
+def test_a_killed_process_leaves_what_it_appended(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, signal\n"
+        "from orchestrator.tracking_entries import Metrics\n"
+        "from orchestrator.tracking_outbox import Outbox\n"
+        f"outbox = Outbox(pathlib.Path({str(tmp_path)!r}))\n"
+        "for step in range(1000): outbox.append(Metrics('a', step, step, {'nll': step / 3}))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -9
+    entries = Outbox(tmp_path).window(0).entries
+    assert entries == [Metrics("a", step, step, {"nll": step / 3}) for step in range(1000)]

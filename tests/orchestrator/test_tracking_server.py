@@ -16,7 +16,10 @@ import pytest
 
 from orchestrator.tracking import MlflowTracker, sqlite_uri, sweep_link, ui_address, ui_command, view_link
 from orchestrator.tracking_view import view, view_tag
+from search_spaces.space import Extent, load_space
 from tests.orchestrator.tracking_fixtures import Reader, delivered, free_port, plan, running
+
+SPACES = {"cyclical": load_space("cyclical").distributions(Extent(6))}
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +49,7 @@ def longest_call(calls: Sequence[Callable[[], object]]) -> float:
 def test_a_server_that_is_killed_and_one_that_hangs(tmp_path: Path) -> None:
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
-    tracker = MlflowTracker(uri, "s")
+    tracker = MlflowTracker(uri, "s", tmp_path)
 
     def epochs(first: int, last: int) -> list[Callable[[], object]]:
         return [
@@ -56,7 +59,7 @@ def test_a_server_that_is_killed_and_one_that_hangs(tmp_path: Path) -> None:
 
     (tmp_path / "sweep.yaml").write_text("corpus: grammar\n")
     with running(*server_arguments(tmp_path), folder=tmp_path, port=port):
-        assert tracker.start_sweep(params={"a": "b"}, spec_path=tmp_path / "sweep.yaml") is None
+        assert tracker.start_sweep(params={"a": "b"}, files=[tmp_path / "sweep.yaml"]) is None
         tracker.start_trial("t0", plan())
         longest_call(epochs(0, 50))
         assert delivered(tracker, 60)
@@ -76,7 +79,7 @@ def test_a_server_that_is_killed_and_one_that_hangs(tmp_path: Path) -> None:
         tracker.end_trial("t0", "FINISHED")
         tracker.finish_sweep(status="FINISHED", artifacts=[tmp_path / "sweep.yaml"])
         delivery = tracker.close(60)
-        assert (delivery.points_lost, delivery.others_lost) == (0, 0)
+        assert delivery.complete, str(delivery)
         everything = [(epoch, epoch + 0.5) for epoch in range(110)]
         assert reader.history("t0", "nll") == everything
         assert reader.trials()["t1"].info.status == "KILLED"
@@ -90,8 +93,8 @@ def test_a_bare_mlflow_ui_shows_the_sweep(tmp_path: Path, monkeypatch: pytest.Mo
     folder.mkdir()
     monkeypatch.chdir(folder)
     Path("frontier.csv").write_text("nll,kl\n")
-    tracker = MlflowTracker("sqlite:///mlflow.db", "it's s")
-    assert tracker.start_sweep(knobs=("cycles",)) is None
+    tracker = MlflowTracker("sqlite:///mlflow.db", "it's s", folder)
+    assert tracker.start_sweep(spaces=SPACES, trials=1) is None
     tracker.start_trial("t0", plan())
     tracker.log_metrics("t0", {"nll": 1.0}, 1)
     tracker.finish_sweep(status="FINISHED", artifacts=[Path("frontier.csv")])
@@ -111,7 +114,7 @@ def test_a_bare_mlflow_ui_shows_the_sweep(tmp_path: Path, monkeypatch: pytest.Mo
             assert answer.read() == b"nll,kl\n"
         experiment = ask(port, f"api/2.0/mlflow/experiments/get?experiment_id={tracker.experiment_id}")
         tags = {tag["key"]: tag["value"] for tag in experiment["experiment"]["tags"]}
-        assert tags[view_tag("it's s")] == view("it's s", ["cycles"])
+        assert tags[view_tag("it's s")] == view("it's s", SPACES, trials=1)
 
 
 def ask(port: int, path: str, body: object = None) -> Any:
@@ -123,9 +126,9 @@ def ask(port: int, path: str, body: object = None) -> Any:
         return json.load(answer)
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     port = free_port()
-    tracker = MlflowTracker(f"http://me:secret@127.0.0.1:{port}", "s")
+    tracker = MlflowTracker(f"http://me:secret@127.0.0.1:{port}", "s", tmp_path)
     problem = tracker.start_sweep()
     assert problem is not None
     assert f"http://127.0.0.1:{port}" in problem
@@ -137,14 +140,15 @@ def test_a_server_that_is_not_there() -> None:
     start = time.monotonic()
     delivery = tracker.close(60)
     assert time.monotonic() - start < 10
-    assert delivery.points_lost == 1
+    assert delivery.points_waiting == 1
     assert "secret" not in str(delivery)
 
 
-def test_a_server_that_never_answers() -> None:
+def test_a_server_that_never_answers(tmp_path: Path) -> None:
     """It takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        tracker = MlflowTracker(f"http://127.0.0.1:{listening.getsockname()[1]}", "s")
+        uri = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        tracker = MlflowTracker(uri, "s", tmp_path)
         assert tracker.start_sweep(wait_s=0.5) is not None
         calls = [
             partial(tracker.start_trial, "t0", plan()),
@@ -156,7 +160,7 @@ def test_a_server_that_never_answers() -> None:
         start = time.monotonic()
         delivery = tracker.close(0.5)
         assert time.monotonic() - start < 1.5
-        assert (delivery.points_logged, delivery.points_lost) == (0, 100)
+        assert (delivery.points_delivered, delivery.points_waiting) == (0, 100)
 
 
 def test_commands_and_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +182,3 @@ def test_commands_and_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
     key = view_tag("s").removeprefix("mlflow.sharedViewState.")
     assert view_link("http://host:1", "7", "s").endswith(f"&compareRunsMode=CHART&viewStateShareKey={key}")
-    assert len(view("s" * 250, [f"knob_number_{number}" for number in range(40)])) < 20_000

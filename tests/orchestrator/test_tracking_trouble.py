@@ -1,7 +1,6 @@
 """The tracker in trouble: databases that cannot be opened, drivers that were killed, what is handed on."""
 
 import logging
-import pickle
 import sqlite3
 import subprocess
 import sys
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.tracking import Delivery
-from tests.orchestrator.tracking_fixtures import Open, Reader, delivered, plan
+from tests.orchestrator.tracking_fixtures import Open, Reader, complete, delivered, plan
 
 
 def test_nothing_is_left_running(opened: Open, reader: Reader) -> None:
@@ -61,8 +59,8 @@ def test_a_database_that_cannot_be_opened(
     start = time.monotonic()
     delivery = tracker.close(30)
     assert time.monotonic() - start < 5, "a store that never answered is not waited for"
-    assert (delivery.points_logged, delivery.points_lost) == (0, 2)
-    assert delivery.others_lost > 2
+    assert (delivery.points_delivered, delivery.points_waiting) == (0, 2)
+    assert delivery.others_waiting > 2
     assert delivery.error == problem
     assert tracker.link is None
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -78,7 +76,7 @@ def test_a_database_that_can_be_opened_later(opened: Open, tmp_path: Path) -> No
     tracker.log_metrics("t0", {"nll": 1.0}, 1)
     (tmp_path / "later").unlink()
     assert delivered(tracker, 30)
-    assert tracker.close(30) == Delivery(1, 0, 0, None)
+    assert tracker.close(30) == complete(1)
     assert Reader(uri).history("t0", "nll") == [(1, 1.0)]
 
 
@@ -95,7 +93,7 @@ def test_a_locked_database_holds_nobody_up(opened: Open, reader: Reader, folder:
         assert time.monotonic() - start < 0.5
         assert not delivered(tracker, 0.5)
         other.rollback()
-    assert tracker.close(30) == Delivery(100, 0, 0, None)
+    assert tracker.close(30) == complete(100)
     assert reader.history("t0", "nll") == [(epoch, float(epoch)) for epoch in range(100)]
 
 
@@ -105,14 +103,14 @@ def test_lost_files_and_unknown_trials_are_counted(opened: Open, folder: Path) -
     tracker.tag_trials({"nobody": {"frontier": "true"}})
     tracker.finish_sweep(status="FINISHED", artifacts=[folder / "missing.png"])
     delivery = tracker.close(30)
-    assert (delivery.points_lost, delivery.others_lost) == (0, 2)
+    assert (delivery.points_refused, delivery.others_refused, delivery.undelivered) == (0, 2, False)
     assert delivery.error == "no run of trial 'nobody' in sweep 's'"
     tracker.log_metrics("t0", {"nll": 1.0}, 1)
-    assert tracker.close(0).points_lost == 1
+    assert tracker.close(0).points_waiting == 1
 
 
-def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folder: Path) -> None:
-    """A driver is killed while the database is locked; its successor has its state."""
+def test_what_was_not_delivered_is_in_the_outbox(opened: Open, reader: Reader, folder: Path) -> None:
+    """A driver is killed while the database is locked; its successor delivers what it left."""
     first = opened()
     first.start_sweep()
     first.start_trial("t0", plan())
@@ -124,12 +122,10 @@ def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folde
         first.start_trial("t1", plan(cycles=9))
         first.log_metrics("t1", {"nll": 1.0}, 1)
         first.end_trial("t1", "FINISHED")
-        state = pickle.dumps(first.undelivered())
-        assert not first.close(0).complete
+        delivery = first.close(0)
+        assert (delivery.points_waiting, delivery.undelivered) == (2, True)
     second = opened()
     second.start_sweep()
-    second.redeliver(pickle.loads(state))
-    second.redeliver(pickle.loads(state))
     second.start_trial("t0", plan())
     second.log_metrics("t0", {"nll": 3.0}, 3)
     assert second.close(30).complete
@@ -137,6 +133,39 @@ def test_what_was_not_delivered_is_handed_on(opened: Open, reader: Reader, folde
     assert reader.history("t1", "nll") == [(1, 1.0)]
     assert reader.trials()["t1"].info.status == "FINISHED"
     assert reader.trials()["t1"].data.params["cycles"] == "9"
+
+
+def test_another_database_gets_everything(opened: Open, reader: Reader, folder: Path) -> None:
+    """As it is found in the first one, times included; then the first one again, once more all of it."""
+    first = opened()
+    first.start_sweep(params={"epochs": "2"})
+    first.start_trial("t0", plan())
+    for epoch in (1, 2):
+        first.log_metrics("t0", {"nll": 1.0 / epoch, "kl": 0.1}, epoch)
+    first.end_trial("t0", "FINISHED")
+    first.finish_sweep(status="FINISHED", metrics={"hypervolume": 1.0})
+    assert first.close(30) == complete(5)
+    elsewhere = f"sqlite:///{folder}/other.db"
+    for uri in (elsewhere, None):
+        again = opened(uri)
+        assert again.ended
+        assert again.connect(30) is None
+        assert again.close(30) == complete(5)
+
+    def stored(known: Reader) -> list[tuple[object, ...]]:
+        run = known.trials()["t0"]
+        histories = [known.client.get_metric_history(run.info.run_id, key) for key in ("nll", "kl")]
+        points = [
+            (point.key, point.step, point.value, point.timestamp) for found in histories for point in found
+        ]
+        about = (run.info.status, run.info.start_time, run.info.end_time, run.info.run_name)
+        return [*sorted(points), about, tuple(sorted(run.data.params.items()))]
+
+    here = stored(reader)
+    assert len(here) == 6
+    assert stored(Reader(elsewhere)) == here
+    assert reader.parent().data.params == Reader(elsewhere).parent().data.params == {"epochs": "2"}
+    assert Reader(elsewhere).parent().data.metrics == {"hypervolume": 1.0}
 
 
 def test_importing_starts_nothing() -> None:

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.records import TrialPlan
-from orchestrator.tracking import MlflowTracker
+from orchestrator.tracking import Delivery, MlflowTracker
 
 EXPERIMENT = "text-vae-sweep"
 Open = Callable[..., MlflowTracker]
@@ -26,9 +26,14 @@ def plan(cycles: int = 4, ramp_share: float = 0.5, seed: int = 1) -> TrialPlan:
     return TrialPlan("cyclical", "trial", knobs, seed, ("cycles", "ramp_share"))
 
 
+def complete(points: int) -> Delivery:
+    """What `close` says when so many points have arrived and nothing else is left."""
+    return Delivery(points, 0, 0, 0, 0, None)
+
+
 def delivered(tracker: MlflowTracker, timeout: float) -> bool:
     """Waits until everything so far is delivered or refused; whether it is."""
-    return tracker._outbox.wait_empty(timeout)
+    return tracker._courier.wait_idle(timeout)
 
 
 class Reader:
@@ -85,7 +90,7 @@ def running(*arguments: str, folder: Path, port: int) -> Iterator[subprocess.Pop
 
 
 def wait_healthy(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(300):
+    for _ in range(900):
         assert process.poll() is None, "the server ended"
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:

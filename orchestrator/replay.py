@@ -1,0 +1,48 @@
+"""`--replay-outbox NAME`: what a sweep's outbox still holds goes to MLflow, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.delivery_view import PATIENCE_S, deliver, say_what_is_left
+from orchestrator.spec import SweepSpec
+from orchestrator.spec_errors import SpecError
+from orchestrator.tracking import MlflowTracker
+from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_outbox import FILE
+
+DELIVERED, LEFT = 0, 1
+
+
+def replay(spec: SweepSpec, console: Console, *, patience: float = PATIENCE_S) -> int:
+    """Delivers it. A server that does not have the sweep gets all of it; what one has is not doubled.
+
+    A sweep whose process was killed is noted to be KILLED, with its trials that had not ended.
+
+    Returns:
+        The exit status: 0 when MLflow has everything, 1 when something is left or was refused.
+
+    Raises:
+        SpecError: the sweep has no outbox.
+    """
+    _check(spec.folder)
+    tracker = MlflowTracker(spec.tracking_uri, spec.name, spec.folder)
+    if not tracker.ended:
+        tracker.finish_sweep(status="KILLED")
+    with console.status("opening MLflow"):
+        tracker.connect(PATIENCE_S)
+    delivery = deliver(tracker, console, patience)
+    if delivery.complete:
+        where = without_password(spec.tracking_uri)
+        said = f"{delivery}; {where} has all of the sweep"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
+        return DELIVERED
+    say_what_is_left(delivery, spec, console)
+    return LEFT
+
+
+def _check(folder: Path) -> None:
+    if not (folder / FILE).is_file():
+        raise SpecError(f"--replay-outbox: {folder} must hold {FILE}, got none: the sweep has logged nothing")
