@@ -48,7 +48,7 @@ def comparison_sections(comparison: Comparison, *, title: str) -> list[Section]:
         _Look(
             sweep,
             SWEEP_COLOURS[index % len(SWEEP_COLOURS)],
-            view(sweep.configurations, sweep.runs, entropy_floor=sweep.entropy_floor),
+            view(sweep.configurations, sweep.runs, entropy_floor=None),  # it would squash the lower panel
         )
         for index, sweep in enumerate(comparison.sweeps)
     ]
@@ -158,6 +158,7 @@ def _surfaces(looks: Sequence[_Look], surfaces: pd.DataFrame) -> go.Figure:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.55, 0.45], vertical_spacing=0.04)
     kl_limits = _limits([look.view.kl_limits for look in looks])
     nll_limits = _limits([look.view.nll_limits for look in looks])
+    delta_limits = _limits([look.view.delta_limits for look in looks])
     for look in looks:
         own = surfaces[surfaces["sweep"] == look.sweep.name]
         level = float(look.sweep.configurations["baseline_nll"].min())
@@ -173,11 +174,11 @@ def _surfaces(looks: Sequence[_Look], surfaces: pd.DataFrame) -> go.Figure:
             }  # fmt: skip
             figure.add_trace(go.Scatter(x=kl, y=nll, **common), row=_UPPER, col=1)
             below = [x + y - level for x, y in zip(kl, nll, strict=True)]
+            nll_limits, delta_limits = _down_to(nll_limits, min(nll)), _down_to(delta_limits, min(below))
             figure.add_trace(go.Scatter(x=kl, y=below, showlegend=False, **common), row=_LOWER, col=1)
     figure.add_hline(0.0, line={"color": INK, "dash": "dash", "width": 1.5}, row=_LOWER, col=1)
     figure.update_yaxes(range=nll_limits, row=_UPPER, col=1)
-    deltas = _limits([look.view.delta_limits for look in looks])
-    figure.update_yaxes(range=deltas, row=_LOWER, col=1)
+    figure.update_yaxes(range=delta_limits, row=_LOWER, col=1)
     return _finished(figure, kl_limits, "sweep, surface")
 
 
@@ -199,6 +200,12 @@ def staircase(corners: pd.DataFrame, end_kl: float, top_nll: float) -> tuple[lis
 def _limits(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     finite = [part for part in parts if all(map(math.isfinite, part))] or [(0.0, 1.0)]
     return min(low for low, _ in finite), max(high for _, high in finite)
+
+
+def _down_to(limits: tuple[float, float], value: float) -> tuple[float, float]:
+    """Limits with room for the value: a single seed may lie below all means."""
+    low, high = limits
+    return (min(low, value - 0.04 * (high - value)), high) if math.isfinite(value) else limits
 
 
 def _finished(figure: go.Figure, kl_limits: tuple[float, float], legend: str) -> go.Figure:

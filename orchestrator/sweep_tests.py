@@ -79,7 +79,7 @@ def _rows(first: Tested, second: Tested) -> Iterator[dict[str, object]]:
         reason = _obstacle(first, second, one, two)
         test = PairedTest(*[math.nan] * 5) if reason else paired_test(one.losses, two.losses)
         if not reason and one.decoder != two.decoder:
-            reason = f"decoders differ ({one.decoder}, {two.decoder}): a part of the difference is theirs"
+            reason = f"decoders differ: {one.decoder}, {two.decoder}"
         yield {
             "first": first.name, "second": second.name, "what": what,
             "first_variant": one.variant, "first_knobs": one.knobs, "first_runs": len(one.names),

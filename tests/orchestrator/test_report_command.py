@@ -40,7 +40,9 @@ def two(folder: Path) -> Path:
     space = {"cyclical": {"cycles": IntDistribution(1, 8)}}
     for number, (name, best) in enumerate({"a": 11.5, "b": 12.5}.items()):
         results = sweep_results(13.0, best, noise=0.05, vanilla=True, seed=number)
-        store(sqlite_uri(folder), name, results, entropy_floor=FLOOR, distributions=space)
+        store(
+            sqlite_uri(folder), name, results, entropy_floor=FLOOR, distributions=space, start_ms=1 + number
+        )
     return folder
 
 

@@ -132,7 +132,7 @@ def test_why_there_is_no_test() -> None:
 def test_other_decoders_are_named() -> None:
     one, two = compared("a", 13.0, 11.5, noise=0.1), compared("b", 13.0, 11.5, noise=0.1, decoder="dilated")
     (row,) = pair_tests([one, two]).to_dict("records")
-    assert row["reason"].startswith("decoders differ (lstm, dilated")
+    assert row["reason"].startswith("decoders differ: lstm, dilated")
     assert math.isfinite(row["p"])
 
 
