@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -48,6 +47,7 @@ from orchestrator.tracking_note import NoteTargets
 from orchestrator.tracking_outbox import Outbox, Waiting
 from orchestrator.tracking_placeholders import EXPERIMENT as EXPERIMENT_ID
 from orchestrator.tracking_placeholders import of_run
+from orchestrator.tracking_settings import QUIET, SHORT_TIMEOUTS, set_unless_set
 from orchestrator.tracking_trial import trial_opening, trial_params
 from orchestrator.tracking_version import knows_view
 from orchestrator.tracking_view import view, view_link, view_page, view_tag
@@ -65,10 +65,6 @@ __all__ = [
 ]
 
 EXPERIMENT = "text-vae-sweep"
-SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
-QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-"""What MLflow would print goes between the sweep's own lines."""
 
 
 class MlflowTracker:
@@ -149,6 +145,7 @@ class MlflowTracker:
         Returns:
             What is wrong if MLflow did not answer. The sweep can go on: logging is tried again.
         """
+        self._prepare()
         self._post([*param_entries(SWEEP, params or {}), Change(SWEEP, now_ms(), "RUNNING")])
         self._post([View(SWEEP, view_tag(self.sweep), view(self.sweep, spaces or {}, trials=trials))])
         self._post([text] if text is not None else [])
@@ -164,10 +161,7 @@ class MlflowTracker:
         Returns:
             What is wrong if MLflow did not answer.
         """
-        for name, value in (QUIET | SHORT_TIMEOUTS if is_server(self.tracking_uri) else QUIET).items():
-            os.environ.setdefault(name, value)
-        with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
-            import orchestrator.tracking_store  # noqa: F401
+        self._prepare()
         self._courier.wake()
         return self._courier.wait_connected(wait_s)
 
@@ -256,6 +250,12 @@ class MlflowTracker:
             watch: told now and then how many points and other entries are settled.
         """
         return self._courier.close(patience, watch)
+
+    def _prepare(self) -> None:
+        """What has to be before the thread begins."""
+        set_unless_set(QUIET | SHORT_TIMEOUTS if is_server(self.tracking_uri) else QUIET)
+        with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
+            import orchestrator.tracking_store  # noqa: F401
 
     def _post(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

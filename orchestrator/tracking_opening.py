@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,12 +12,10 @@ from urllib.parse import urlsplit
 from mlflow.store.db.utils import create_sqlalchemy_engine
 
 from orchestrator.stored_sweep import StoreError
-from orchestrator.tracking import SHORT_TIMEOUTS
-from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_limits import reason, without_password
 from orchestrator.tracking_links import database_file, is_server
+from orchestrator.tracking_settings import LONG_TIMEOUTS, QUIET, SHORT_TIMEOUTS, settings
 
-_PATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
-_QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 _TABLE = "experiments"
 _SECONDS = 5.0
 
@@ -37,7 +34,7 @@ def check_store(tracking_uri: str) -> Iterator[None]:
             _check_file(database)
         elif not is_server(tracking_uri):
             _check_database(tracking_uri)
-        with _environment(SHORT_TIMEOUTS):
+        with settings(SHORT_TIMEOUTS):
             yield
     except StoreError:
         raise
@@ -50,15 +47,8 @@ def check_store(tracking_uri: str) -> Iterator[None]:
 @contextmanager
 def patient() -> Iterator[None]:
     """Long timeouts in the block: a server that has answered may take its time over a thousand runs."""
-    with _environment(_PATIENT | _QUIET):
+    with settings(LONG_TIMEOUTS | QUIET):
         yield
-
-
-def reason(error: BaseException) -> str:
-    """An error in a line."""
-    text = without_password(str(error)).strip()
-    first = (text.splitlines() or [type(error).__name__])[0]
-    return first if len(first) <= 300 else f"{first[:300]}…"
 
 
 def _check_file(database: Path) -> None:
@@ -86,15 +76,3 @@ def _check_database(tracking_uri: str) -> None:
         engine.connect().close()
     finally:
         engine.dispose()
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Variables that are not set yet, for the block."""
-    mine = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(mine)
-    try:
-        yield
-    finally:
-        for name in mine:
-            os.environ.pop(name, None)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-_NO_BARS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-_UPLOAD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
+from orchestrator.tracking_settings import QUIET, UPLOAD, settings
 
 
 @contextmanager
@@ -24,22 +22,8 @@ def quiet(*, uploads: bool = False) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
-        with _environment(_NO_BARS | _UPLOAD if uploads else _NO_BARS):
+        with settings(QUIET | UPLOAD if uploads else QUIET, over=True):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -23,7 +23,7 @@ from orchestrator.results import COSTS, ERROR, TrialResult
 from orchestrator.stored_sweep import StoredSweep, StoreError
 from orchestrator.sweep_files import IW_PREFIX, LOSSES, SEARCH_SPACES
 from orchestrator.tracking import EXPERIMENT
-from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_limits import reason, without_password
 from orchestrator.tracking_links import (
     FAILURE_TAG,
     KIND_TAG,
@@ -34,7 +34,7 @@ from orchestrator.tracking_links import (
     database_file,
     equals,
 )
-from orchestrator.tracking_opening import check_store, patient, reason
+from orchestrator.tracking_opening import check_store, patient
 from orchestrator.wording import plural
 from trainables.parts import hint
 

@@ -17,7 +17,7 @@ from orchestrator.records import TrialPlan
 from orchestrator.spec import SPEC_FILE, SweepSpec
 from orchestrator.sweep_files import ENVIRONMENT
 from orchestrator.tracking import EXPERIMENT
-from orchestrator.tracking_limits import without_password
+from orchestrator.tracking_limits import reason, without_password
 from orchestrator.tracking_links import (
     FAILURE_TAG,
     KIND_TAG,
@@ -27,7 +27,7 @@ from orchestrator.tracking_links import (
     absolute_uri,
     equals,
 )
-from orchestrator.tracking_opening import check_store, patient, reason
+from orchestrator.tracking_opening import check_store, patient
 from trainables.parts import hint
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")

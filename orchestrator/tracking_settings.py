@@ -1,0 +1,41 @@
+"""MLflow's own settings, which are environment variables: how long it waits, what it prints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""What MLflow prints would go between our own lines."""
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
+LONG_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+"""For a server that has answered, and may take its time over a thousand runs."""
+UPLOAD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
+"""For large files."""
+
+
+def set_unless_set(values: Mapping[str, str]) -> None:
+    """For the rest of the process."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def settings(values: Mapping[str, str], *, over: bool = False) -> Iterator[None]:
+    """For the block. Not for several threads at once: the environment is the process's.
+
+    Args:
+        over: whatever is set already, by us or by the user; else that stays.
+    """
+    before = {name: os.environ.get(name) for name in values if over or name not in os.environ}
+    os.environ.update((name, values[name]) for name in before)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
