@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from orchestrator.report import app as report
+from orchestrator.reproduce import app as reproduce
 from orchestrator.spec import SweepSpec
-from orchestrator.sweep import app
+from orchestrator.sweep import app as sweep
 from search_spaces.space import Extent, load_space
 from trainables.variant import load_variant, variant_names
 
 ROOT = Path(__file__).parents[1]
 SPEC = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+MLFLOW = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -39,10 +42,17 @@ def test_every_knob_is_described() -> None:
 
 
 def test_the_described_options_exist() -> None:
-    options = {name for parameter in get_command(app).params for name in parameter.opts}
-    described = set(re.findall(r"`(--[a-z-]+)", SPEC + README))
-    assert described <= options
+    """Those of a command of ours behind its name, all others of the sweep."""
+    known = {
+        name: {option for parameter in get_command(app).params for option in parameter.opts}
+        for name, app in (("sweep", sweep), ("report", report), ("reproduce", reproduce))
+    }
+    described = set(re.findall(r"`(--[a-z-]+)", SPEC + README + MLFLOW))
+    assert described <= set().union(*known.values())
     assert len(described) > 10
+    for command, options in known.items():
+        for line in re.findall(rf"orchestrator\.{command} (.*)", SPEC + README + MLFLOW):
+            assert set(re.findall(r"(?<!\S)--[a-z-]+", line.partition("#")[0])) <= options, line
 
 
 def test_the_readme_lists_the_variants_and_what_is_searched() -> None:

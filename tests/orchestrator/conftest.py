@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.tracking_settings import QUIET, SHORT_TIMEOUTS
 from tests import sweep_process
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when datasets is imported
+
+
+@pytest.fixture(autouse=True)
+def settings_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a tracker sets in the environment is taken back after the test."""
+    for name in QUIET | SHORT_TIMEOUTS:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

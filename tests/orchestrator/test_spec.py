@@ -18,7 +18,7 @@ NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, preset, variants, trials, epochs, seed,"
     " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
-    " final_iw_samples, final_iw_sentences, tracking_uri, storage, checkpoints"
+    " final_iw_samples, final_iw_sentences, models, tracking_uri, storage, checkpoints"
 )
 
 
@@ -326,6 +326,7 @@ iw_samples: 100
 iw_sentences: 200
 final_iw_samples: 500
 final_iw_sentences: 200
+models: frontier
 tracking_uri: sqlite:///{folder}/mlflow.db
 storage: {folder}/sweeps
 checkpoints: null

@@ -22,14 +22,6 @@ from tests.orchestrator.tracking_fixtures import Reader, delivered, free_port, p
 SPACES = {"cyclical": load_space("cyclical").distributions(Extent(6))}
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `start_sweep` sets for a server is taken back afterwards."""
-    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-
-
 def server_arguments(folder: Path) -> tuple[str, ...]:
     destination = str(folder / "files")
     store = f"sqlite:///{folder}/server.db"
