@@ -18,7 +18,7 @@ from mlflow.pyfunc import FLAVOR_NAME
 from mlflow.types import ColSpec, DataType, Schema
 
 import trainables
-from orchestrator.tracking_quiet import quiet
+from orchestrator.tracking_settings import quiet
 from trainables.trained_model import Description, TrainedModel
 
 CODE = Path(__file__).with_name("tracking_model_code.py")

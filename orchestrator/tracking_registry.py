@@ -20,7 +20,7 @@ from mlflow.models import Model
 
 from orchestrator.model_aliases import is_ours
 from orchestrator.tracking_model import MLMODEL
-from orchestrator.tracking_quiet import quiet
+from orchestrator.tracking_settings import QUIET, UPLOAD, settings
 
 MODEL_TYPE = "text-vae"
 FIGURES = (
@@ -162,7 +162,7 @@ def _upload(client: MlflowClient, model: LoggedModel, run_id: str, folder: Path)
     description = Model.load(folder)
     description.run_id, description.model_id = run_id, model.model_id
     description.model_uuid, description.artifact_path = model.model_id, model.artifact_location
-    with quiet(uploads=True), tempfile.TemporaryDirectory() as scratch:
+    with settings(QUIET | UPLOAD, over=True), tempfile.TemporaryDirectory() as scratch:
         description.save(Path(scratch, MLMODEL))
         client.log_model_artifacts(model.model_id, str(folder))
         client.log_model_artifact(model.model_id, str(Path(scratch, MLMODEL)))

@@ -66,7 +66,5 @@ def test_a_path_that_exists_may_look_like_a_kind(folder: Path) -> None:
 
 
 def test_training_alone_reads_no_dataset() -> None:
-    with pytest.raises(
-        CorpusError, match=r"orchestrator.sweep` and .* alone, got 'datasets:x'"
-    ):
+    with pytest.raises(CorpusError, match=r"orchestrator.sweep` and .* alone, got 'datasets:x'"):
         load_corpus("datasets:x")
