@@ -236,7 +236,7 @@ class MlflowTracker:
     @property
     def ended(self) -> bool:
         """Whether the sweep has been told to have ended, or never to have begun."""
-        return self._outbox.status != "RUNNING"
+        return self._outbox.status not in (None, "RUNNING")
 
     def waiting(self) -> Waiting:
         """What is still to be delivered."""

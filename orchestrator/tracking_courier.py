@@ -23,7 +23,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, CLOSING_PAUSE_S = 0.5, 15.0, 0.25
 LINGER_S = 0.2
 """Entries that follow within this time travel together."""
 LOOK_S = 0.25
-MOST_TRIES = 5
+MOST_TRIES, SET_ASIDE_S = 5, 30.0
 """Times that a request may fail while the store answers; it is set aside then, so that others get through."""
 
 
@@ -153,6 +153,7 @@ class Courier:
         """
         self._hurry.set()
         self._outbox.write_rest()
+        self._news.set()  # there may be something new now
         settled, since = self._settled, time.monotonic()
         while not self.wait_idle(min(patience, LOOK_S)) and not self._stop.is_set():
             if watch is not None:
@@ -190,6 +191,9 @@ class Courier:
                 self._news.wait()
                 self._hurry.wait(LINGER_S)
                 continue
+            if window.broken:
+                with self._changed:
+                    self._count_refused(0, window.broken, "a line of the outbox is no entry")
             for request in requests(window.entries):
                 if not self._delivered(store, request):
                     return
@@ -218,15 +222,17 @@ class Courier:
 
     def _delivered(self, store: Store, request: Request) -> bool:
         """Delivers the request, however long that takes; false when it is time to stop."""
-        tries, pause = 0, FIRST_PAUSE_S
+        tries, since, pause = 0, time.monotonic(), FIRST_PAUSE_S
         while not self._stop.is_set():
             try:
                 store.deliver(request.content)
             except Refused as refusal:
                 return self._settle(request, refusal=str(refusal))
             except Exception as problem:
-                tries = tries + 1 if store.answers() else 0
-                if tries == MOST_TRIES:
+                if not store.answers():
+                    tries, since = 0, time.monotonic()
+                tries += 1
+                if tries > MOST_TRIES and time.monotonic() - since >= SET_ASIDE_S:
                     return self._settle(request, refusal=reason(problem))
                 self._note_outage(problem)
                 if self._hurry.is_set():

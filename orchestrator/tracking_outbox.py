@@ -41,6 +41,7 @@ class Window:
 
     entries: list[Entry]
     end: int
+    broken: int
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Outbox:
         self._last_step: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()
         self._unwritten: list[bytes] = []
+        self._refused = False
         self._file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         weakref.finalize(self, os.close, self._file)
         self._end = self._whole_lines()
@@ -103,11 +105,12 @@ class Outbox:
         """The entries from there on, at most `MOST_LINES`, none of the sweep's behind one of a trial's: what
         is said of the sweep after its trials has to come after them."""
         entries: list[Entry] = []
-        end = start
+        end, broken = start, 0
         of_trials = False
         for end_of_line, entry in self._entries(start):
             if entry is None:
                 self.refuse(f"the line that ends at byte {end_of_line}", "it is no entry")
+                broken += 1
             elif of_trials and entry.run == SWEEP:
                 break
             else:
@@ -116,7 +119,7 @@ class Outbox:
             end = end_of_line
             if len(entries) == MOST_LINES:
                 break
-        return Window(entries, end)
+        return Window(entries, end, broken)
 
     def waiting(self, start: int) -> Waiting:
         """What lies from there on."""
@@ -135,7 +138,7 @@ class Outbox:
         target = self.folder / DELIVERED
         partial = target.with_name(f"{DELIVERED}.partial")
         try:
-            partial.write_text(json.dumps({"parent": parent_id, "end": end}), encoding="utf-8")
+            partial.write_text(json.dumps({"parent": parent_id, "end": end, "refused": self._refused}), encoding="utf-8")
             os.replace(partial, target)
         except OSError as error:  # they are sent twice then, which does no harm
             logger.debug("no note of what is delivered: %s", error)
@@ -144,13 +147,14 @@ class Outbox:
         """Where to go on for the MLflow that has the parent run of this id: another one gets everything."""
         try:
             note = json.loads((self.folder / DELIVERED).read_text(encoding="utf-8"))
-            known, end = note["parent"], int(note["end"])
+            known, end = note["parent"], 0 if note.get("refused") else int(note["end"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0
         return end if known == parent_id and 0 <= end <= self._end else 0
 
     def refuse(self, what: str, reason: str) -> None:
         """Keeps what will never be delivered, with the reason."""
+        self._refused = True
         try:
             with (self.folder / REFUSED).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"reason": reason, "refused": what}) + "\n")

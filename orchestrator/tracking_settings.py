@@ -13,6 +13,8 @@ SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_T
 """A request to a dead server then fails within seconds and is made again by us; MLflow's own: minutes."""
 LONG_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 """For a server that has answered, and may take its time over a thousand runs."""
+ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+"""For what makes something: sent twice it is made twice."""
 UPLOAD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
 """For large files."""
 

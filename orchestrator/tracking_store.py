@@ -42,11 +42,13 @@ from orchestrator.tracking_links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, database
 from orchestrator.tracking_placeholders import filled
 from orchestrator.tracking_registry import latest_version, log_model, point_aliases, register
 from orchestrator.tracking_requests import Content, Points
+from orchestrator.tracking_settings import ONCE, UPLOAD, settings
 
 logger = logging.getLogger(__name__)
 
-_TRY_AGAIN = {401, 403, 408, 429}
-"""HTTP statuses below 500 that may go away by themselves."""
+_FINAL = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
+"""What MLflow itself says of a request that is wrong. A database in trouble is BAD_REQUEST to it, and a
+gateway's 404 is ENDPOINT_NOT_FOUND: these may go away."""
 
 
 class MlflowStore:
@@ -75,8 +77,8 @@ class MlflowStore:
         self._found: dict[str, Run] = {}
         self._status: dict[str, str] = {}
         self._tried: set[str] = set()
+        self._is_new = next(self._search(None), None) is None
         self._run_id(SWEEP)
-        self._is_new = SWEEP not in self._found
 
     @property
     def parent_id(self) -> str:
@@ -143,7 +145,8 @@ class MlflowStore:
         path = self._folder / content.path
         if not path.is_file():
             raise Refused(f"no file {path}")
-        self._client.log_artifact(run_id, str(path))
+        with settings(UPLOAD, over=True):
+            self._client.log_artifact(run_id, str(path))
 
     @_write.register
     def _(self, content: SavedModel, run_id: str) -> None:
@@ -205,6 +208,8 @@ class MlflowStore:
         self._tried.add(run)
         if found is not None:
             self._found[run] = found
+            if run != SWEEP and found.data.tags.get("mlflow.parentRunId") != self._ids[SWEEP]:
+                self._client.set_tag(found.info.run_id, "mlflow.parentRunId", self._ids[SWEEP])
         elif run not in self._openings:
             raise Refused(f"no run of trial {run!r} in sweep {self._sweep!r}")
         else:
@@ -212,14 +217,16 @@ class MlflowStore:
             tags = {SWEEP_TAG: self._sweep, **opening.tags}
             if run != SWEEP:
                 tags |= {TRIAL_TAG: run, "mlflow.parentRunId": self._ids[SWEEP]}
-            found = self._client.create_run(self.experiment_id, opening.at_ms, tags, opening.name)
+            with settings(ONCE, over=True):  # sent again by MLflow's client it would make two
+                found = self._client.create_run(self.experiment_id, opening.at_ms, tags, opening.name)
         self._status[run] = found.info.status
         self._ids[run] = str(found.info.run_id)
         return self._ids[run]
 
-    def _search(self, condition: str) -> Iterator[Run]:
+    def _search(self, condition: str | None) -> Iterator[Run]:
         """The sweep's runs with the condition, oldest first."""
-        condition = f"{equals(SWEEP_TAG, self._sweep)} AND {condition}"
+        of_sweep = equals(SWEEP_TAG, self._sweep)
+        condition = of_sweep if condition is None else f"{of_sweep} AND {condition}"
         token: str | None = None
         while True:
             page = self._client.search_runs(
@@ -238,7 +245,10 @@ class MlflowStore:
     def _end_leftovers(self, sweep_run_id: str, at_ms: int) -> None:
         """Trials of a driver that was killed would stay RUNNING for ever."""
         for left in list(self._search("attributes.status = 'RUNNING'")):
-            if left.info.run_id != sweep_run_id:
+            run = left.data.tags.get(TRIAL_TAG, SWEEP)
+            if self._ids.get(run, left.info.run_id) != left.info.run_id:
+                self._client.delete_run(left.info.run_id)  # made twice: an answer was lost
+            elif left.info.run_id != sweep_run_id:
                 self._client.set_terminated(left.info.run_id, "KILLED", at_ms)
 
 
@@ -264,7 +274,6 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
-        if status < 500 and status not in _TRY_AGAIN:
+        if error.error_code in _FINAL:
             raise Refused(str(error)) from error
         raise
