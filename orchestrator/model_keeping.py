@@ -43,7 +43,7 @@ class ModelKeeper:
             result = results[model.trial_id]
             try:
                 folder = self._saved(model, result, checkpoints.get(model.trial_id))
-            except (OSError, RuntimeError, ValueError) as error:
+            except Exception as error:  # a model never costs the report
                 logger.warning("no model of %s, %s: %s", result.plan.variant, model.trial_id, error)
                 continue
             self.tracker.log_model(

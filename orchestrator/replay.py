@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.delivery_view import PATIENCE_S, deliver, say_what_is_left
+from orchestrator.delivery_view import deliver, say_what_is_left
 from orchestrator.spec import SweepSpec
 from orchestrator.spec_errors import SpecError
 from orchestrator.tracking import MlflowTracker
@@ -14,6 +14,8 @@ from orchestrator.tracking_limits import without_password
 from orchestrator.tracking_outbox import FILE
 
 DELIVERED, LEFT = 0, 1
+OPENING_S, PATIENCE_S = 60.0, 330.0
+"""Seconds to wait for MLflow, and for the next thing to arrive there: a large model may take 300."""
 
 
 def replay(spec: SweepSpec, console: Console, *, patience: float = PATIENCE_S) -> int:
@@ -29,10 +31,10 @@ def replay(spec: SweepSpec, console: Console, *, patience: float = PATIENCE_S) -
     """
     _check(spec.folder)
     tracker = MlflowTracker(spec.tracking_uri, spec.name, spec.folder)
+    with console.status("opening MLflow"):
+        tracker.connect(OPENING_S)
     if not tracker.ended:
         tracker.finish_sweep(status="KILLED")
-    with console.status("opening MLflow"):
-        tracker.connect(PATIENCE_S)
     delivery = deliver(tracker, console, patience)
     if delivery.complete:
         where = without_password(spec.tracking_uri)

@@ -15,12 +15,14 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 import trainables
+from orchestrator.delivery_view import say_what_is_left
 from orchestrator.ending import FAILED, Ending, say_links
 from orchestrator.examination import Examiner
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
 from orchestrator.search import ReconcileCallback, SweepSearcher
 from orchestrator.spec import SPEC_FILE, SweepSpec
+from orchestrator.spec_errors import SpecError
 from orchestrator.storage_guard import StorageGuard
 from orchestrator.sweep_files import corpus_input, sweep_params, write_about
 from orchestrator.tracking import MlflowTracker
@@ -43,6 +45,7 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
 
     Raises:
         KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
+        SpecError: MLflow has another sweep of this name.
     """
     console = Console()
     plan = SearchPlan.of(spec, corpus.longest)
@@ -57,7 +60,8 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
         except BaseException as problem:
             if not tracker.ended:  # it shall not look as if it still ran
                 tracker.finish_sweep(status="KILLED" if isinstance(problem, KeyboardInterrupt) else "FAILED")
-            tracker.close(FAREWELL_S)
+            if not tracker.closed and not tracker.refused:
+                say_what_is_left(tracker.close(FAREWELL_S), spec, console)
             raise
     finally:
         ray.shutdown()
@@ -75,6 +79,8 @@ def _open_mlflow(
             spaces={variant.variant: variant.distributions for variant in plan.variants},
             trials=sum(plan.planned().values()),
         )
+    if tracker.refused:
+        raise SpecError(str(problem))
     if problem is not None:
         console.print(
             f"warning: MLflow does not answer, the sweep goes on: {problem}", style="yellow", markup=False

@@ -2,7 +2,8 @@
 
 A sweep is a parent run, each of its trials a child run. All that is said goes to the outbox in the sweep's
 folder first and from there to MLflow, in a thread. Nothing here waits for MLflow or raises because of it, but
-`start_sweep` and `close`, which wait for as long as they are told to.
+`start_sweep`, `connect` and `close`, which wait for as long as they are told to, and the links, which ask a
+server for its version once.
 """
 
 from __future__ import annotations
@@ -168,8 +169,8 @@ class MlflowTracker:
     def start_trial(self, trial_id: str, plan: TrialPlan, number: int = 0) -> None:
         """Opens the trial's run, or continues it; `number` is its place in the sweep."""
         if trial_id not in self._outbox.openings:
-            self._post([trial_opening(trial_id, plan, number, now_ms())])
-            self._post(param_entries(trial_id, trial_params(plan)))
+            params = param_entries(trial_id, trial_params(plan))
+            self._post([trial_opening(trial_id, plan, number, now_ms()), *params])
         self._post([Change(trial_id, now_ms(), "RUNNING")])
 
     def log_metrics(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:
@@ -235,8 +236,18 @@ class MlflowTracker:
 
     @property
     def ended(self) -> bool:
-        """Whether the sweep has been told to have ended, or never to have begun."""
+        """Whether the sweep has been told to have ended."""
         return self._outbox.status not in (None, "RUNNING")
+
+    @property
+    def closed(self) -> bool:
+        """Whether the tracker has been closed."""
+        return self._courier.closed
+
+    @property
+    def refused(self) -> bool:
+        """Whether MLflow does not take the sweep at all: it has another one of this name."""
+        return self._courier.turned_away
 
     def waiting(self) -> Waiting:
         """What is still to be delivered."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.tracking_limits import reason, without_password
-from orchestrator.tracking_outbox import Outbox, Waiting
+from orchestrator.tracking_outbox import Outbox, Waiting, Window
 from orchestrator.tracking_requests import Content, Request, requests
 from orchestrator.wording import plural
 
@@ -24,7 +24,8 @@ LINGER_S = 0.2
 """Entries that follow within this time travel together."""
 LOOK_S = 0.25
 MOST_TRIES, SET_ASIDE_S = 5, 30.0
-"""Times that a request may fail while the store answers; it is set aside then, so that others get through."""
+"""Times and seconds that a request may fail while the store answers; it is set aside then, so that others get
+through, and sent again by the next process."""
 
 
 class Refused(Exception):  # noqa: N818
@@ -39,7 +40,7 @@ class Store(Protocol):
         """What tells this store's record of the sweep from another store's."""
 
     def deliver(self, content: Content) -> None:
-        """Writes it, creating its run if need be. Doing so twice is as good as once.
+        """Writes it, creating its run if need be. What was written before is not written twice.
 
         Raises:
             Refused: when trying again cannot help.
@@ -93,7 +94,7 @@ class Courier:
     """Delivers from one background thread, in the order of the file, as few requests as that allows.
 
     Args:
-        open_store: called in the thread, again and again until it succeeds.
+        open_store: called in the thread, again and again until it succeeds or raises `Refused`.
         where: names the store in messages.
     """
 
@@ -107,6 +108,8 @@ class Courier:
         self._ahead = Waiting(0, 0)  # settled in the window at `_place`
         self._outage: str | None = None
         self._why: str | None = None
+        self.turned_away = False
+        """Whether the store will never open for this outbox."""
         self._points_delivered = self._points_refused = self._others_refused = 0
         self._settled = 0  # points and other entries, by this process
 
@@ -137,6 +140,11 @@ class Courier:
             self._changed.wait_for(lambda: self._idle or self._stop.is_set(), timeout)
             return self._idle
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self._hurry.is_set()
+
     def waiting(self) -> Waiting:
         """What is still to be delivered."""
         with self._changed:
@@ -153,9 +161,11 @@ class Courier:
         """
         self._hurry.set()
         self._outbox.write_rest()
-        self._news.set()  # there may be something new now
+        self._news.set()  # that may be something new
         settled, since = self._settled, time.monotonic()
-        while not self.wait_idle(min(patience, LOOK_S)) and not self._stop.is_set():
+        while not self._stop.is_set() and not self.wait_idle(min(patience, LOOK_S)):
+            if self._thread is None:
+                break
             if watch is not None:
                 watch(self._settled)
             if settled != self._settled:
@@ -186,7 +196,10 @@ class Courier:
         store = self._opened()
         while store is not None and not self._stop.is_set():
             self._news.clear()
-            window = self._outbox.window(self._place)
+            window = self._window()
+            if window is None:
+                self._hurry.wait(LONGEST_PAUSE_S)
+                continue
             if not window.entries and window.end == self._place:
                 self._news.wait()
                 self._hurry.wait(LINGER_S)
@@ -199,6 +212,14 @@ class Courier:
                     return
             self._advance(store, window.end)
 
+    def _window(self) -> Window | None:
+        """What comes next; None if the file cannot be read just now."""
+        try:
+            return self._outbox.window(self._place)
+        except OSError as problem:
+            self._note_outage(problem)
+            return None
+
     def _opened(self) -> Store | None:
         """The store; None when it is time to stop."""
         pause = FIRST_PAUSE_S
@@ -206,6 +227,9 @@ class Courier:
             hurried = self._hurry.is_set()
             try:
                 store = self._open_store()
+            except Refused as refusal:
+                self.turned_away, self._outage = True, str(refusal)
+                self._stop_trying()
             except Exception as problem:
                 self._note_outage(problem)
                 if hurried:  # the last attempt was in a hurry, and none ever worked

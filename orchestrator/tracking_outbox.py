@@ -37,11 +37,11 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Window:
-    """Entries that follow each other in the file, and where the next one begins."""
+    """Entries that follow each other in the file, where the next one begins, and how many lines are none."""
 
     entries: list[Entry]
     end: int
-    broken: int
+    broken: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,11 @@ class Outbox:
         return len(self._unwritten)
 
     def append(self, entry: Entry) -> None:
-        """Writes the entry; never raises. What a full disk does not take is written with a later one."""
+        """Writes the entry. What a full disk does not take is written with a later one."""
+        line = to_line(entry)
         with self._lock:
             self._note(entry)
-            self._unwritten.append(to_line(entry))
+            self._unwritten.append(line)
             self._write()
 
     def is_new(self, run: str, key: str, step: int) -> bool:
@@ -138,19 +139,24 @@ class Outbox:
         target = self.folder / DELIVERED
         partial = target.with_name(f"{DELIVERED}.partial")
         try:
-            partial.write_text(json.dumps({"parent": parent_id, "end": end, "refused": self._refused}), encoding="utf-8")
+            note = {"parent": parent_id, "end": end, "refused": self._refused}
+            partial.write_text(json.dumps(note), encoding="utf-8")
             os.replace(partial, target)
         except OSError as error:  # they are sent twice then, which does no harm
             logger.debug("no note of what is delivered: %s", error)
 
     def first_undelivered(self, parent_id: str) -> int:
-        """Where to go on for the MLflow that has the parent run of this id: another one gets everything."""
+        """Where to go on for the MLflow that has the parent run of this id: another one gets everything, and
+        so does one that has refused something, which it may take now."""
         try:
             note = json.loads((self.folder / DELIVERED).read_text(encoding="utf-8"))
-            known, end = note["parent"], 0 if note.get("refused") else int(note["end"])
+            known, end, refused = note["parent"], int(note["end"]), bool(note["refused"])
         except (OSError, ValueError, KeyError, TypeError):
-            return 0
-        return end if known == parent_id and 0 <= end <= self._end else 0
+            known, end, refused = "", 0, False
+        if known == parent_id and not refused and 0 <= end <= self._end:
+            return end
+        (self.folder / REFUSED).unlink(missing_ok=True)  # written anew, if it comes to that
+        return 0
 
     def refuse(self, what: str, reason: str) -> None:
         """Keeps what will never be delivered, with the reason."""
@@ -171,12 +177,11 @@ class Outbox:
             line = self._unwritten[0]
             try:
                 written = os.pwrite(self._file, line, self._end)
+                if written < len(line):  # the disk is full: nobody shall read half a line
+                    os.ftruncate(self._file, self._end)
+                    raise OSError("the disk is full")
             except OSError as error:
                 self._complain(error)
-                return
-            if written < len(line):  # the disk is full: nobody shall read half a line
-                os.ftruncate(self._file, self._end)
-                self._complain("the disk is full")
                 return
             self._end += written
             del self._unwritten[0]

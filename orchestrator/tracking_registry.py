@@ -20,7 +20,7 @@ from mlflow.models import Model
 
 from orchestrator.model_aliases import is_ours
 from orchestrator.tracking_model import MLMODEL
-from orchestrator.tracking_settings import QUIET, UPLOAD, settings
+from orchestrator.tracking_settings import ONCE, QUIET, UPLOAD, settings
 
 MODEL_TYPE = "text-vae"
 FIGURES = (
@@ -56,9 +56,10 @@ def log_model(
     run = client.get_run(run_id)
     model = _logged(client, experiment_id, run_id, name)
     if model is None:
-        model = client.create_logged_model(
-            experiment_id, name, run_id, dict(tags or {}), dict(run.data.params), MODEL_TYPE
-        )
+        with settings(ONCE, over=True):
+            model = client.create_logged_model(
+                experiment_id, name, run_id, dict(tags or {}), dict(run.data.params), MODEL_TYPE
+            )
     if model.status.value == "READY":
         return str(model.model_id)
     points = list(_final_points(client, run))
@@ -97,9 +98,10 @@ def register(
         (found for found in _versions(client, registered_name, run_id) if found.source == source), None
     )
     if version is None:
-        version = client.create_model_version(
-            registered_name, source, run_id, tags=dict(tags), await_creation_for=0, model_id=model_id
-        )
+        with settings(ONCE, over=True):
+            version = client.create_model_version(
+                registered_name, source, run_id, tags=dict(tags), await_creation_for=0, model_id=model_id
+            )
     for key, value in tags.items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(registered_name, str(version.version), key, value)

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import singledispatchmethod
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class MlflowStore:
         openings: how each run is created, the sweep's parent run under `SWEEP`; more may be added later.
 
     Raises:
+        Refused: MLflow has another sweep of this name.
         Exception: whatever keeps MLflow from being used.
     """
 
@@ -208,7 +210,9 @@ class MlflowStore:
         self._tried.add(run)
         if found is not None:
             self._found[run] = found
-            if run != SWEEP and found.data.tags.get("mlflow.parentRunId") != self._ids[SWEEP]:
+            if run == SWEEP:
+                self._check_same(found)
+            elif found.data.tags.get("mlflow.parentRunId") != self._ids[SWEEP]:
                 self._client.set_tag(found.info.run_id, "mlflow.parentRunId", self._ids[SWEEP])
         elif run not in self._openings:
             raise Refused(f"no run of trial {run!r} in sweep {self._sweep!r}")
@@ -222,6 +226,17 @@ class MlflowStore:
         self._status[run] = found.info.status
         self._ids[run] = str(found.info.run_id)
         return self._ids[run]
+
+    def _check_same(self, parent: Run) -> None:
+        """Two sweeps would end each other's runs, and a report would mix them."""
+        began_ms = self._openings[SWEEP].at_ms
+        if parent.info.start_time != began_ms:
+            other, own = (datetime.fromtimestamp(ms / 1000) for ms in (parent.info.start_time, began_ms))
+            raise Refused(
+                f"a sweep's name must be new in MLflow, got {self._sweep!r}, which one has that began at"
+                f" {other:%Y-%m-%d %H:%M:%S} (this one: {own:%Y-%m-%d %H:%M:%S}): choose another --name, or"
+                " delete its runs there"
+            )
 
     def _search(self, condition: str | None) -> Iterator[Run]:
         """The sweep's runs with the condition, oldest first."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -13,7 +14,7 @@ import pytest
 from orchestrator import tracking_courier
 from orchestrator.tracking_courier import Courier, Delivery, Refused
 from orchestrator.tracking_entries import SWEEP, Change, Entry, Metrics, Tags
-from orchestrator.tracking_outbox import REFUSED, Outbox
+from orchestrator.tracking_outbox import FILE, REFUSED, Outbox, Window
 from orchestrator.tracking_requests import Content, Points
 
 
@@ -63,6 +64,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking_courier, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(tracking_courier, "CLOSING_PAUSE_S", 0.01)
     monkeypatch.setattr(tracking_courier, "LINGER_S", 0.01)
+    monkeypatch.setattr(tracking_courier, "SET_ASIDE_S", 0.1)
 
 
 def point(run: str, step: int) -> Metrics:
@@ -246,3 +248,99 @@ def test_closing_waits_for_as_long_as_something_arrives(tmp_path: Path) -> None:
     store.deliver = slow  # type: ignore[method-assign]
     mail.post(*(point(f"t{number}", 1) for number in range(12)))
     assert mail.courier.close(0.3) == delivered(12)
+
+
+def test_what_was_refused_is_sent_again_by_the_next_process(tmp_path: Path) -> None:
+    first = Log()
+    first.poison = "bad"
+    mail = Post(tmp_path, lambda: first)
+    mail.post(point("a", 1), Tags("a", {"bad": "1"}), point("a", 2))
+    assert mail.courier.close(10).others_refused == 1
+
+    second = Log()
+    again = Post(tmp_path, lambda: second)
+    again.courier.wake()
+    assert again.courier.close(10) == delivered(2)
+    assert Tags("a", {"bad": "1"}) in second.got
+    assert not (tmp_path / REFUSED).exists()
+
+    third = Log()
+    last = Post(tmp_path, lambda: third)
+    last.courier.wake()
+    assert last.courier.close(10) == delivered(0)
+    assert third.got == []
+
+
+def test_a_passing_error_of_a_store_that_answers_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be read all the while, but not written: its disk is full, say."""
+    monkeypatch.setattr(tracking_courier, "SET_ASIDE_S", 5.0)
+    store = Log()
+    store.failures += [OSError("database is locked")] * 20
+    mail = Post(tmp_path, lambda: store)
+    mail.post(point("a", 1), point("a", 2))
+    assert mail.courier.close(10) == delivered(2)
+
+
+def test_a_broken_line_is_counted(tmp_path: Path) -> None:
+    mail = Post(tmp_path, Log)
+    mail.post(point("a", 1))
+    assert mail.courier.close(10) == delivered(1)
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b"nonsense\n")
+    again = Post(tmp_path, Log)
+    again.courier.wake()
+    assert again.courier.close(10) == Delivery(0, 0, 0, 0, 1, "a line of the outbox is no entry")
+
+
+def test_what_a_full_disk_held_back_is_delivered_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Log()
+    mail = Post(tmp_path, lambda: store)
+    mail.post(point("a", 1))
+    assert mail.courier.wait_idle(10)
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda *_: 0)
+        mail.post(point("a", 2))
+        time.sleep(0.1)
+    start = time.monotonic()
+    assert mail.courier.close(30) == delivered(2)
+    assert time.monotonic() - start < 5
+    assert store.steps == [1, 2]
+
+
+def test_a_file_that_cannot_be_read_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking_courier, "LONGEST_PAUSE_S", 0.01)
+    store = Log()
+    mail = Post(tmp_path, lambda: store)
+    window, failures = mail.outbox.window, [OSError(5, "Input/output error")] * 3
+
+    def failing(start: int) -> Window:
+        if failures:
+            raise failures.pop()
+        return window(start)
+
+    mail.outbox.window = failing  # type: ignore[method-assign]
+    mail.post(point("a", 1))
+    assert mail.courier.wait_idle(10)
+    assert mail.courier.close(10) == delivered(1)
+
+
+def test_a_store_that_turns_the_sweep_away(tmp_path: Path) -> None:
+    def open_store() -> Log:
+        raise Refused("another sweep has the name")
+
+    mail = Post(tmp_path, open_store)
+    mail.post(point("a", 1))
+    assert mail.courier.wait_connected(10) == "another sweep has the name"
+    assert mail.courier.turned_away
+    assert mail.courier.close(60) == Delivery(0, 1, 0, 0, 0, "another sweep has the name")
+
+
+def test_closing_what_never_began_takes_no_time(tmp_path: Path) -> None:
+    mail = Post(tmp_path, Log)
+    start = time.monotonic()
+    assert mail.courier.close(60) == delivered(0)
+    assert time.monotonic() - start < 2

@@ -107,6 +107,9 @@ def test_where_to_go_on(tmp_path: Path) -> None:
     outbox.delivered("parent", middle)
     again = Outbox(tmp_path)
     assert again.first_undelivered("parent") == middle
+    outbox.refuse("a tag", "too long")
+    outbox.delivered("parent", middle)
+    assert again.first_undelivered("parent") == 0, "it may be taken now"
     assert again.first_undelivered("another server's") == 0
     for nonsense in ("", "[]", '{"parent": "parent"}', '{"parent": "parent", "end": 1000000}'):
         (tmp_path / DELIVERED).write_text(nonsense)

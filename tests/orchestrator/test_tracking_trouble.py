@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.tracking import MlflowTracker
 from tests.orchestrator.tracking_fixtures import Open, Reader, complete, delivered, plan
 
 
@@ -166,6 +167,43 @@ def test_another_database_gets_everything(opened: Open, reader: Reader, folder: 
     assert stored(Reader(elsewhere)) == here
     assert reader.parent().data.params == Reader(elsewhere).parent().data.params == {"epochs": "2"}
     assert Reader(elsewhere).parent().data.metrics == {"hypervolume": 1.0}
+
+
+def test_another_sweep_of_the_same_name(opened: Open, reader: Reader, folder: Path) -> None:
+    """Its folder is gone, or it is on another machine: the two would end each other's runs."""
+    first = opened()
+    first.start_sweep()
+    first.start_trial("t0", plan())
+    assert first.close(30).complete
+    (folder / "elsewhere").mkdir()
+    second = MlflowTracker(first.tracking_uri, "s", folder / "elsewhere")
+    problem = second.start_sweep()
+    assert problem is not None
+    assert problem.startswith("a sweep's name must be new in MLflow, got 's', which one has that began at 20")
+    assert second.refused
+    second.finish_sweep(status="FAILED")
+    assert second.close(30).undelivered
+    assert reader.parent().info.status == reader.trials()["t0"].info.status == "RUNNING"
+
+
+def test_a_parent_that_was_deleted_gets_its_trials_back(opened: Open, reader: Reader) -> None:
+    first = opened()
+    first.start_sweep()
+    for trial_id in ("t0", "t1"):
+        first.start_trial(trial_id, plan())
+        first.log_metrics(trial_id, {"nll": 1.0}, 1)
+        first.end_trial(trial_id, "FINISHED")
+    assert first.close(30).complete
+    before = {trial_id: run.info.run_id for trial_id, run in reader.trials().items()}
+    reader.client.delete_run(reader.parent().info.run_id)
+    second = opened()
+    second.start_sweep()
+    second.finish_sweep(status="FINISHED")
+    assert second.close(30).complete
+    parent, trials = reader.parent().info, reader.trials()
+    assert {trial_id: run.info.run_id for trial_id, run in trials.items()} == before
+    assert {run.data.tags["mlflow.parentRunId"] for run in trials.values()} == {parent.run_id}
+    assert reader.history("t0", "nll") == [(1, 1.0)]
 
 
 def test_importing_starts_nothing() -> None:
