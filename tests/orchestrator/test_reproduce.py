@@ -107,6 +107,7 @@ def test_the_command_alone_for_a_shell(small: Small) -> None:
     assert f"NLL {run.data.metrics['test/nll']:.3f}" in trained.stdout
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverged_diverges_again(small: Small) -> None:
     trial_id, run = one_of(small, "trial", "FAILED")
     done = in_process(small[0].folder, f"s/{trial_id}", "--run")
@@ -135,6 +136,7 @@ def test_another_text_is_refused_before_anything_is_trained(small: Small) -> Non
     assert str(text) in last
 
 
+@pytest.mark.slow
 def test_figures_that_differ_end_with_1(small: Small, tmp_path: Path) -> None:
     """In a copy of the database, where somebody has changed one digit."""
     import sqlite3

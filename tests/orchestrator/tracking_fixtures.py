@@ -80,7 +80,12 @@ def running(*arguments: str, folder: Path, port: int) -> Iterator[subprocess.Pop
     command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, start_new_session=True, stderr=subprocess.DEVNULL
+        command,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_healthy(process, port)
