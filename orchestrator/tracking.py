@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrator.records import TrialPlan
-from orchestrator.tracking_courier import Courier, Delivery, Store, now_ms
+from orchestrator.tracking_courier import Courier, Store, now_ms
+from orchestrator.tracking_delivery import Delivery
 from orchestrator.tracking_entries import (
     SWEEP,
     Aliases,

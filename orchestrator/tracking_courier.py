@@ -9,13 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.tracking_delivery import Delivery
 from orchestrator.tracking_limits import reason, without_password
 from orchestrator.tracking_outbox import Outbox, Waiting, Window
 from orchestrator.tracking_requests import Content, Request, requests
-from orchestrator.wording import plural
 
 logger = logging.getLogger(__name__)
 
@@ -48,46 +47,6 @@ class Store(Protocol):
 
     def answers(self) -> bool:
         """Whether the store can be reached."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What became of all that was to be logged; `others` are params, tags, statuses, files.
-
-    Attributes:
-        points_delivered: metric points that this process has brought to MLflow.
-        points_waiting, others_waiting: still in the outbox.
-        points_refused, others_refused: what MLflow will never take.
-        error: the first reason, if there is any.
-    """
-
-    points_delivered: int
-    points_waiting: int
-    others_waiting: int
-    points_refused: int
-    others_refused: int
-    error: str | None
-
-    @property
-    def undelivered(self) -> bool:
-        return bool(self.points_waiting or self.others_waiting)
-
-    @property
-    def complete(self) -> bool:
-        return not (self.undelivered or self.points_refused or self.others_refused)
-
-    def __str__(self) -> str:
-        parts = [f"{plural(self.points_delivered, 'metric point')} delivered"]
-        if self.undelivered:
-            parts.append(f"{_both(self.points_waiting, self.others_waiting)} wait")
-        if self.points_refused or self.others_refused:
-            parts.append(f"{_both(self.points_refused, self.others_refused)} refused")
-        text = "; ".join(parts)
-        return text if self.complete else f"{text}: {self.error}"
-
-
-def _both(points: int, others: int) -> str:
-    return f"{plural(points, 'point')} and {others} other entr{'y' if others == 1 else 'ies'}"
 
 
 class Courier:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import tracking_courier
-from orchestrator.tracking_courier import Courier, Delivery, Refused
+from orchestrator.tracking_courier import Courier, Refused
+from orchestrator.tracking_delivery import Delivery
 from orchestrator.tracking_entries import SWEEP, Change, Entry, Metrics, Tags
 from orchestrator.tracking_outbox import FILE, REFUSED, Outbox, Window
 from orchestrator.tracking_requests import Content, Points
