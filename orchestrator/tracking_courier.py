@@ -160,6 +160,10 @@ class Courier:
                 self._hurry.wait(LONGEST_PAUSE_S)
                 continue
             if not window.entries and window.end == self._place:
+                if self._hurry.is_set() and self._outbox.unwritten:
+                    if not self._deliver_held_back(store):
+                        return
+                    continue
                 self._news.wait()
                 self._hurry.wait(LINGER_S)
                 continue
@@ -170,6 +174,18 @@ class Courier:
                 if not self._delivered(store, request):
                     return
             self._advance(store, window.end)
+
+    def _deliver_held_back(self, store: Store) -> bool:
+        """At the end what a full disk has never taken goes straight on; false when it is time to stop."""
+        entries = self._outbox.held_back()
+        for request in (request for entry in entries for request in requests([entry])):
+            if not self._delivered(store, request):
+                return False
+        self._outbox.forget(len(entries))
+        with self._changed:
+            self._ahead = Waiting(0, 0)
+            self._changed.notify_all()
+        return True
 
     def _window(self) -> Window | None:
         """What comes next; None if the file cannot be read just now."""

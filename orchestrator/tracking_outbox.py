@@ -90,6 +90,15 @@ class Outbox:
         """Entries that the disk has had no room for so far."""
         return len(self._unwritten)
 
+    def held_back(self) -> list[Entry]:
+        """Those entries."""
+        return [from_line(line) for line in self._unwritten]
+
+    def forget(self, count: int) -> None:
+        """Gives up the first of those entries: they are delivered without having been written."""
+        with self._lock:
+            del self._unwritten[:count]
+
     def append(self, entry: Entry) -> None:
         """Writes the entry. What a full disk does not take is written with a later one."""
         line = to_line(entry)
@@ -128,7 +137,7 @@ class Outbox:
         for _, entry in self._entries(start):
             counted = (0, 1) if entry is None else size(entry)
             points, others = points + counted[0], others + counted[1]
-        unwritten = [size(from_line(line)) for line in self._unwritten]
+        unwritten = [size(entry) for entry in self.held_back()]
         return Waiting(
             points + sum(counted[0] for counted in unwritten),
             others + sum(counted[1] for counted in unwritten),

@@ -312,6 +312,20 @@ def test_what_a_full_disk_held_back_is_delivered_at_the_end(
     assert store.steps == [1, 2]
 
 
+def test_what_a_full_disk_never_takes_goes_straight_on_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Log()
+    mail = Post(tmp_path, lambda: store)
+    mail.post(point("a", 1))
+    assert mail.courier.wait_idle(10)
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    mail.post(point("a", 2), point("b", 1), Change(SWEEP, 1, "FINISHED"))
+    assert mail.courier.close(10) == delivered(3)
+    assert store.steps == [1, 2, 1]
+    assert store.got[-1] == Change(SWEEP, 1, "FINISHED")
+
+
 def test_a_file_that_cannot_be_read_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking_courier, "LONGEST_PAUSE_S", 0.01)
     store = Log()
