@@ -27,6 +27,17 @@ def settings_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A courier that hardly waits between its attempts."""
+    from orchestrator import tracking_courier
+
+    monkeypatch.setattr(tracking_courier, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(tracking_courier, "CLOSING_PAUSE_S", 0.01)
+    monkeypatch.setattr(tracking_courier, "LINGER_S", 0.01)
+    monkeypatch.setattr(tracking_courier, "SET_ASIDE_S", 0.1)
+
+
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database as MLflow makes it, which takes a second or two: made once, copied for each test."""

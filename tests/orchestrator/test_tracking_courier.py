@@ -2,78 +2,20 @@
 
 import json
 import logging
-import os
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator import tracking_courier
-from orchestrator.tracking_courier import Courier, Refused
+from orchestrator.tracking_courier import Refused
 from orchestrator.tracking_delivery import Delivery
-from orchestrator.tracking_entries import SWEEP, Change, Entry, Metrics, Tags
-from orchestrator.tracking_outbox import FILE, REFUSED, Outbox, Window
+from orchestrator.tracking_entries import SWEEP, Change, Tags
+from orchestrator.tracking_outbox import REFUSED
 from orchestrator.tracking_requests import Content, Points
+from tests.orchestrator.courier_post import Log, Post, delivered, point
 
-
-class Log:
-    """A store that notes what it gets, and fails as it is told."""
-
-    def __init__(self, parent_id: str = "parent") -> None:
-        self.parent_id = parent_id
-        self.got: list[Content] = []
-        self.failures: deque[Exception] = deque()
-        self.poison: str | None = None
-        self.gate = threading.Event()
-        self.gate.set()
-        self.reachable = True
-
-    def deliver(self, content: Content) -> None:
-        self.gate.wait()
-        if self.failures:
-            raise self.failures.popleft()
-        if self.poison is not None and isinstance(content, Tags) and self.poison in content.values:
-            raise RuntimeError("internal error")
-        self.got.append(content)
-
-    def answers(self) -> bool:
-        return self.reachable
-
-    @property
-    def steps(self) -> list[int]:
-        return [point.step for got in self.got if isinstance(got, Points) for point in got.points]
-
-
-class Post:
-    """An outbox with its courier."""
-
-    def __init__(self, folder: Path, open_store: Callable[[], Log]) -> None:
-        self.outbox = Outbox(folder)
-        self.courier = Courier(self.outbox, open_store, "here")
-
-    def post(self, *entries: Entry) -> None:
-        for entry in entries:
-            self.outbox.append(entry)
-        self.courier.wake()
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_courier, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(tracking_courier, "CLOSING_PAUSE_S", 0.01)
-    monkeypatch.setattr(tracking_courier, "LINGER_S", 0.01)
-    monkeypatch.setattr(tracking_courier, "SET_ASIDE_S", 0.1)
-
-
-def point(run: str, step: int) -> Metrics:
-    return Metrics(run, step, step, {"nll": float(step)})
-
-
-def delivered(points: int) -> Delivery:
-    return Delivery(points, 0, 0, 0, 0, None)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def test_what_waits_for_a_run_travels_together(tmp_path: Path) -> None:
@@ -282,65 +224,6 @@ def test_a_passing_error_of_a_store_that_answers_loses_nothing(
     mail = Post(tmp_path, lambda: store)
     mail.post(point("a", 1), point("a", 2))
     assert mail.courier.close(10) == delivered(2)
-
-
-def test_a_broken_line_is_counted(tmp_path: Path) -> None:
-    mail = Post(tmp_path, Log)
-    mail.post(point("a", 1))
-    assert mail.courier.close(10) == delivered(1)
-    with (tmp_path / FILE).open("ab") as file:
-        file.write(b"nonsense\n")
-    again = Post(tmp_path, Log)
-    again.courier.wake()
-    assert again.courier.close(10) == Delivery(0, 0, 0, 0, 1, "a line of the outbox is no entry")
-
-
-def test_what_a_full_disk_held_back_is_delivered_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Log()
-    mail = Post(tmp_path, lambda: store)
-    mail.post(point("a", 1))
-    assert mail.courier.wait_idle(10)
-    with monkeypatch.context() as full:
-        full.setattr(os, "pwrite", lambda *_: 0)
-        mail.post(point("a", 2))
-        time.sleep(0.1)
-    start = time.monotonic()
-    assert mail.courier.close(30) == delivered(2)
-    assert time.monotonic() - start < 5
-    assert store.steps == [1, 2]
-
-
-def test_what_a_full_disk_never_takes_goes_straight_on_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Log()
-    mail = Post(tmp_path, lambda: store)
-    mail.post(point("a", 1))
-    assert mail.courier.wait_idle(10)
-    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
-    mail.post(point("a", 2), point("b", 1), Change(SWEEP, 1, "FINISHED"))
-    assert mail.courier.close(10) == delivered(3)
-    assert store.steps == [1, 2, 1]
-    assert store.got[-1] == Change(SWEEP, 1, "FINISHED")
-
-
-def test_a_file_that_cannot_be_read_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_courier, "LONGEST_PAUSE_S", 0.01)
-    store = Log()
-    mail = Post(tmp_path, lambda: store)
-    window, failures = mail.outbox.window, [OSError(5, "Input/output error")] * 3
-
-    def failing(start: int) -> Window:
-        if failures:
-            raise failures.pop()
-        return window(start)
-
-    mail.outbox.window = failing  # type: ignore[method-assign]
-    mail.post(point("a", 1))
-    assert mail.courier.wait_idle(10)
-    assert mail.courier.close(10) == delivered(1)
 
 
 def test_a_store_that_turns_the_sweep_away(tmp_path: Path) -> None:
