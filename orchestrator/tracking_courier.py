@@ -118,8 +118,8 @@ class Courier:
         Args:
             watch: told now and then how much is settled.
         """
-        self._hurry.set()
         self._outbox.write_rest()
+        self._hurry.set()
         self._news.set()  # that may be something new
         settled, since = self._settled, time.monotonic()
         while not self._stop.is_set() and not self.wait_idle(min(patience, LOOK_S)):
