@@ -17,14 +17,17 @@ PATIENCE_S = 60.0
 
 
 def deliver(tracker: MlflowTracker, console: Console, patience: float = PATIENCE_S) -> Delivery:
-    """Delivers what waits, ends the tracker, and shows that on a terminal meanwhile."""
+    """Delivers what waits until Ctrl-C, ends the tracker, and shows that on a terminal meanwhile."""
     waiting = tracker.waiting()
     with Progress(
         TextColumn("delivering to MLflow"), BarColumn(40), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console, disable=not console.is_terminal, transient=True,
     ) as bar:  # fmt: skip
         task = bar.add_task("", total=waiting.points + waiting.others)
-        return tracker.close(patience, lambda settled: bar.update(task, completed=settled))
+        try:
+            return tracker.close(patience, lambda settled: bar.update(task, completed=settled))
+        except KeyboardInterrupt:
+            return tracker.close(0)
 
 
 def say_what_is_left(delivery: Delivery, spec: SweepSpec, console: Console) -> None:

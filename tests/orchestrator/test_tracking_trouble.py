@@ -1,15 +1,20 @@
 """The tracker in trouble: databases that cannot be opened, drivers that were killed, what is handed on."""
 
 import logging
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from orchestrator.delivery_view import deliver
 from orchestrator.tracking import MlflowTracker
 from tests.orchestrator.tracking_fixtures import Open, Reader, complete, delivered, plan
 
@@ -96,6 +101,23 @@ def test_a_locked_database_holds_nobody_up(opened: Open, reader: Reader, folder:
         other.rollback()
     assert tracker.close(30) == complete(100)
     assert reader.history("t0", "nll") == [(epoch, float(epoch)) for epoch in range(100)]
+
+
+def test_control_c_ends_the_waiting(opened: Open, folder: Path) -> None:
+    tracker = opened()
+    assert tracker.start_sweep() is None
+    with closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        tracker.start_trial("t0", plan())
+        tracker.log_metrics("t0", {"nll": 1.0, "kl": 2.0}, 1)
+        interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt.start()
+        start = time.monotonic()
+        delivery = deliver(tracker, Console(quiet=True), patience=60)
+        assert time.monotonic() - start < 10
+        interrupt.join()
+        other.rollback()
+    assert (delivery.points_delivered, delivery.points_waiting, delivery.undelivered) == (0, 2, True)
 
 
 def test_lost_files_and_unknown_trials_are_counted(opened: Open, folder: Path) -> None:
