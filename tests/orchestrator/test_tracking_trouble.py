@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -103,6 +104,15 @@ def test_a_locked_database_holds_nobody_up(opened: Open, reader: Reader, folder:
     assert reader.history("t0", "nll") == [(epoch, float(epoch)) for epoch in range(100)]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, whatever Tune has left in this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_control_c_ends_the_waiting(opened: Open, folder: Path) -> None:
     tracker = opened()
     assert tracker.start_sweep() is None
