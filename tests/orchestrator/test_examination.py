@@ -145,6 +145,7 @@ def test_a_checkpoint_of_something_else_is_said(tmp_path: Path, checkpoints: Che
     assert sum(line.startswith("not examined: vanilla seed 0 keeps its figures: ") for line in lines) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(tmp_path: Path, checkpoints: Checkpoints) -> None:
     by = examiner(tmp_path, samples=6_000)
     killer = kill_examiners(1)

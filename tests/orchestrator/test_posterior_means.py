@@ -215,6 +215,7 @@ def test_the_command(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_control_c_leaves_nothing_behind(tmp_path: Path) -> None:
     with started("--epochs", "999", "--every", "5", *SMALL, folder=tmp_path) as process:
         read_until(process, lambda line: line.startswith("vanilla, 5 of"))
@@ -227,6 +228,7 @@ def test_control_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "posterior_means").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_ends_the_command(tmp_path: Path) -> None:
     arguments = ["--variants", "vanilla", "--sentences", "100", "--set", "learning_rate=1e30"]
     done = command(*arguments, *SMALL[:2], folder=tmp_path)

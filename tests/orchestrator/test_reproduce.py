@@ -118,6 +118,7 @@ def test_a_trial_that_diverged_diverges_again(small: Small) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_another_text_is_refused_before_anything_is_trained(small: Small) -> None:
     text = small[0].folder / "text.txt"
     before = text.read_text()

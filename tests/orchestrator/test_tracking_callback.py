@@ -110,6 +110,7 @@ def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     assert runs["5"].data.metrics == {}
 
 
+@pytest.mark.slow
 def test_a_resume_delivers_what_was_left(small_ray: None, tmp_path: Path) -> None:
     (tmp_path / "later").write_text("")  # where the database's folder is to be
     uri = f"sqlite:///{tmp_path}/later/mlflow.db"

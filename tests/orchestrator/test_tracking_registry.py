@@ -175,6 +175,7 @@ def test_aliases_move_and_stale_ones_go(store: Place, saved: Path) -> None:
         point_aliases(store.client, "absent", {"best-elbo": "1"})
 
 
+@pytest.mark.slow
 def test_loaded_by_its_alias_in_a_fresh_process(
     store: Place, saved: Path, model: Trained, corpus: Corpus, tmp_path: Path
 ) -> None:
