@@ -171,6 +171,7 @@ def test_bad_input_says_what_is_wrong() -> None:
         table(rows, {"b": np.zeros(2), "v": np.zeros(3)})
 
 
+@pytest.mark.slow
 def test_two_standard_errors_cover_the_true_gain() -> None:
     """Sentences of different difficulty, a trait of each configuration on each sentence, and seeds."""
     random = np.random.default_rng(0)

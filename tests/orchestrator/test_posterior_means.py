@@ -196,6 +196,7 @@ def test_a_mistake_is_told_in_a_line(
 # -- the command -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     done = command("--sentences", "100", "--every", "3", *SMALL, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -77,6 +77,7 @@ def tune_run(tracker: MlflowTracker, folder: Path, seeds: list[int], *, resume: 
     return list(analysis.trials or ())
 
 
+@pytest.mark.slow
 def test_a_real_run(small_ray: None, tmp_path: Path) -> None:
     tracker = MlflowTracker(sqlite_uri(tmp_path), "s", tmp_path)
     assert tracker.start_sweep() is None
