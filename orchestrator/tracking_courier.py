@@ -107,9 +107,8 @@ class Courier:
     def waiting(self) -> Waiting:
         """What is still to be delivered."""
         with self._changed:
-            place, ahead = self._place, self._ahead
-        lying = self._outbox.waiting(place)
-        return Waiting(lying.points - ahead.points, lying.others - ahead.others)
+            lying = self._outbox.waiting(self._place)
+            return Waiting(lying.points - self._ahead.points, lying.others - self._ahead.others)
 
     def close(self, patience: float, watch: Callable[[int], None] | None = None) -> Delivery:
         """Delivers the rest for as long as something arrives within that many seconds, less if the store was
@@ -133,11 +132,14 @@ class Courier:
                 break
         self._stop.set()
         self._news.set()
+        self._outbox.write_rest()
         waiting = self.waiting()
         with self._changed:
             error = self._why
             if waiting.points or waiting.others:
                 error = error or self._outage or f"{self._where} did not answer in time"
+                if lost := self._outbox.unwritten:
+                    error += f"; the disk has no room for {lost} of the entries, which are lost"
             return Delivery(
                 self._points_delivered,
                 waiting.points,
@@ -161,8 +163,7 @@ class Courier:
                 continue
             if not window.entries and window.end == self._place:
                 if self._hurry.is_set() and self._outbox.unwritten:
-                    if not self._deliver_held_back(store):
-                        return
+                    self._deliver_held_back(store)
                     continue
                 self._news.wait()
                 self._hurry.wait(LINGER_S)
@@ -175,17 +176,14 @@ class Courier:
                     return
             self._advance(store, window.end)
 
-    def _deliver_held_back(self, store: Store) -> bool:
-        """At the end what a full disk has never taken goes straight on; false when it is time to stop."""
+    def _deliver_held_back(self, store: Store) -> None:
+        """At the end what a full disk has never taken goes straight on."""
         entries = self._outbox.held_back()
-        for request in (request for entry in entries for request in requests([entry])):
-            if not self._delivered(store, request):
-                return False
-        self._outbox.forget(len(entries))
-        with self._changed:
-            self._ahead = Waiting(0, 0)
-            self._changed.notify_all()
-        return True
+        if all(self._delivered(store, request) for entry in entries for request in requests([entry])):
+            with self._changed:
+                self._outbox.forget(len(entries))
+                self._ahead = Waiting(0, 0)
+                self._changed.notify_all()
 
     def _window(self) -> Window | None:
         """What comes next; None if the file cannot be read just now."""
