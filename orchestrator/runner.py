@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -18,6 +20,7 @@ import trainables
 from orchestrator.delivery_view import say_what_is_left
 from orchestrator.ending import FAILED, Ending, say_links
 from orchestrator.examination import Examiner
+from orchestrator.interrupts import interrupts_heard
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
 from orchestrator.search import ReconcileCallback, SweepSearcher
@@ -50,9 +53,7 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
     console = Console()
     plan = SearchPlan.of(spec, corpus.longest)
     _announce(console, spec, corpus, plan)
-    try:
-        with console.status("starting Ray"):  # seen on a terminal only
-            _start_ray(spec)
+    with interrupts_heard(), _ray(console, spec):
         tracker = MlflowTracker(spec.tracking_uri, spec.name, spec.folder)
         try:
             _open_mlflow(console, spec, corpus, plan, tracker)
@@ -63,8 +64,6 @@ def run_sweep(spec: SweepSpec, corpus: Corpus, *, resume: bool) -> int:
             if not tracker.closed and not tracker.refused:
                 say_what_is_left(tracker.close(FAREWELL_S), spec, console)
             raise
-    finally:
-        ray.shutdown()
 
 
 def _open_mlflow(
@@ -106,6 +105,17 @@ def _run(
         return FAILED
     ending = Ending(Examiner(spec, corpus, concurrency), tracker, console)
     return ending.of(trials, complete=searcher.finished)
+
+
+@contextlib.contextmanager
+def _ray(console: Console, spec: SweepSpec) -> Iterator[None]:
+    """Ray runs, or is there, in this block."""
+    try:
+        with console.status("starting Ray"):  # seen on a terminal only
+            _start_ray(spec)
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _start_ray(spec: SweepSpec) -> None:
