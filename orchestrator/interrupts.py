@@ -1,4 +1,4 @@
-"""Ctrl-C is heard wherever it falls."""
+"""Where Ctrl-C is heard, and where not."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ def interrupts_heard() -> Iterator[None]:
                 repeat.join()
         finally:
             sys.unraisablehook = earlier
+
+
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """In this block Ctrl-C does nothing, nor in the processes that are started in it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

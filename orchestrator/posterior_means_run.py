@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from orchestrator.interrupts import interrupts_ignored
 from orchestrator.posterior_means_plan import Plan
 from orchestrator.posterior_means_view import View, figures
 from trainables.posterior_means import MeanSpace, MeanSpaceRecorder
@@ -89,17 +89,13 @@ def _processes(plan: Plan) -> Iterator[_OpenEnds]:
     """A process a variant, by the end of the pipe that it reports to; none outlives the block."""
     context = get_context("spawn")
     open_ends: _OpenEnds = {}
-    # The processes inherit that Ctrl-C means nothing to them: it is this one that ends them.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with interrupts_ignored():  # by the processes, for good: it is this one that ends them
         for variant in plan.variants:
             here, there = context.Pipe(duplex=False)
             process = context.Process(target=_train, args=(there, variant, plan), daemon=True)
             process.start()
             there.close()
             open_ends[here] = variant.name, process
-    finally:
-        signal.signal(signal.SIGINT, handler)
     everyone: list[BaseProcess] = [process for _, process in open_ends.values()]
     try:
         yield open_ends

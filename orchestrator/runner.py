@@ -20,7 +20,7 @@ import trainables
 from orchestrator.delivery_view import say_what_is_left
 from orchestrator.ending import FAILED, Ending, say_links
 from orchestrator.examination import Examiner
-from orchestrator.interrupts import interrupts_heard
+from orchestrator.interrupts import interrupts_heard, interrupts_ignored
 from orchestrator.plan import SearchPlan
 from orchestrator.progress import ProgressCallback, SweepProgress
 from orchestrator.search import ReconcileCallback, SweepSearcher
@@ -115,7 +115,8 @@ def _ray(console: Console, spec: SweepSpec) -> Iterator[None]:
             _start_ray(spec)
         yield
     finally:
-        ray.shutdown()
+        with interrupts_ignored():  # interrupted, Ray ends this process at once, with a status of its own
+            ray.shutdown()
 
 
 def _start_ray(spec: SweepSpec) -> None:

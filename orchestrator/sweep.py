@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -219,6 +220,7 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
 
         again = shlex.join(sweep_command(spec, "--resume"))
         kept = (spec.folder / SPEC_FILE).is_file()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more only ends what is ending
         typer.echo(f"interrupted; go on with: {again}" if kept else "interrupted", err=True)
         return INTERRUPTED
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orchestrator.interrupts import interrupts_heard
+from orchestrator.interrupts import interrupts_heard, interrupts_ignored
 
 
 class Finalizer:
@@ -77,3 +77,10 @@ def test_other_problems_of_finalizers_are_said_as_before(unraisable: list[BaseEx
         Finalizer(lambda: 1 / 0)
     assert [type(problem) for problem in unraisable] == [ZeroDivisionError]
     assert sys.unraisablehook is before
+
+
+def test_an_ignored_one_is_forgotten_and_the_next_one_is_not() -> None:
+    with interrupts_ignored():
+        control_c()
+    with pytest.raises(KeyboardInterrupt):
+        control_c()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -236,10 +238,10 @@ def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
-    def twice(process: object) -> None:
-        control_c(process)  # type: ignore[arg-type]
+    def twice(process: subprocess.Popen[str]) -> None:
+        control_c(process)
         time.sleep(0.5)
-        control_c(process)  # type: ignore[arg-type]
+        control_c(process)
 
     sweep = Sweep(tmp_path)
     status, errors, took = interrupted(sweep, 1, twice, *LONGER)
@@ -247,6 +249,22 @@ def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
     assert status == 130
     assert RESUME.fullmatch(errors)
     assert took < 30
+    assert sweep.run("--resume", "s").returncode == 0
+    assert_complete(sweep, LONGER_PLANNED, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_control_c_again_and_again(tmp_path: Path) -> None:
+    def until_it_ends(process: subprocess.Popen[str]) -> None:
+        while process.poll() is None:
+            control_c(process)
+            time.sleep(0.3)
+
+    sweep = Sweep(tmp_path)
+    status, errors, _ = interrupted(sweep, 1, until_it_ends, *LONGER)
+    assert status in (130, -signal.SIGINT)  # to a shell both are 130
+    assert RESUME.fullmatch(errors)
     assert sweep.run("--resume", "s").returncode == 0
     assert_complete(sweep, LONGER_PLANNED, 8)
 
