@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.convolutions import KERNEL, CausalBlock
-from trainables.decoders import DilatedDecoder
+from trainables.parts.convolutions import KERNEL, CausalBlock
+from trainables.parts.decoders import DilatedDecoder
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "dilated_block.md"
 ROUNDS, REPEATS = 15, 5

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.records import TrialPlan
+from orchestrator.search.trial_plan import TrialPlan
 
 METRICS = 10
 
@@ -50,8 +50,8 @@ Calls = list[float]
 
 def outbox(job: Job, calls: Calls) -> float:
     """Returns when MLflow has everything; with a server that never answers, when all calls are made."""
-    from orchestrator.tracking import MlflowTracker
-    from orchestrator.tracking_callback import TrackingCallback
+    from orchestrator.tracking.callback import TrackingCallback
+    from orchestrator.tracking.tracker import MlflowTracker
 
     with tempfile.TemporaryDirectory() as folder:
         tracker = MlflowTracker(job.uri, "benchmark", Path(folder))
@@ -133,7 +133,7 @@ def main() -> None:
     import mlflow  # noqa: F401
     import ray.tune  # noqa: F401
 
-    import orchestrator.tracking_store  # noqa: F401
+    import orchestrator.tracking.delivery.store  # noqa: F401
 
     job = Job(uri, int(trials), int(epochs))
     before, calls = _memory_mb(), Calls()

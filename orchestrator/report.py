@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.stored_reports import StoredReports
+    from orchestrator.reports.stored_reports import StoredReports
 
 USER_ERROR = 2
 _WIDTH = 100
@@ -82,8 +82,8 @@ def main(
 ) -> None:
     """Draw the report of a sweep again from MLflow alone, or compare sweeps."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from orchestrator.spec_errors import SpecError
-    from orchestrator.stored_sweep import StoreError
+    from orchestrator.common.problems import StoreError
+    from orchestrator.spec.errors import SpecError
 
     try:
         _check(sweeps, output)
@@ -97,7 +97,7 @@ def main(
 
 def _check(sweeps: list[str], output: Path | None) -> None:
     """What is wrong with the command before anything is read."""
-    from orchestrator.stored_sweep import StoreError
+    from orchestrator.common.problems import StoreError
 
     twice = [name for index, name in enumerate(sweeps) if name in sweeps[:index]]
     if twice:
@@ -110,13 +110,13 @@ def _check(sweeps: list[str], output: Path | None) -> None:
 def _read(sweeps: list[str], tracking_uri: str | None) -> StoredReports:
     from rich.console import Console
 
-    from orchestrator.spec import SweepSpec
-    from orchestrator.stored_reports import StoredReports
+    from orchestrator.reports.stored_reports import StoredReports
+    from orchestrator.spec.sweep_spec import SweepSpec
 
     uri = SweepSpec.load(None, {"tracking_uri": tracking_uri}).tracking_uri
     notes = Console(stderr=True, soft_wrap=True)
     with notes.status("opening MLflow") as status:  # seen on a terminal only
-        from orchestrator.tracking_reader import SweepReader
+        from orchestrator.recorded.sweep_reader import SweepReader
 
         reader = SweepReader(uri)
         stored = []
@@ -132,8 +132,8 @@ def _read(sweeps: list[str], tracking_uri: str | None) -> StoredReports:
 
 
 def _write(reports: StoredReports, form: Form, output: Path | None, *, all_rows: bool) -> None:
-    from orchestrator.report_formats import FORMATS
-    from orchestrator.stored_sweep import StoreError
+    from orchestrator.common.problems import StoreError
+    from orchestrator.reports.formats import FORMATS
 
     if form is Form.HTML and output is None:
         output = _page_path(reports)
@@ -162,7 +162,7 @@ def _page_path(reports: StoredReports) -> Path:
 def _show(reports: StoredReports, output: Path | None, *, all_rows: bool) -> None:
     from rich.console import Console
 
-    from orchestrator.report_formats import show
+    from orchestrator.reports.formats import show
 
     if output is None:
         show(reports, Console(), all_rows=all_rows)

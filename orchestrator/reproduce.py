@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.wording import ABSENT, plural
+from orchestrator.common.wording import ABSENT, plural
 
 if TYPE_CHECKING:
-    from orchestrator.recorded_trial import RecordedTrial
-    from orchestrator.reproduction import Agreement
+    from orchestrator.recorded.reproduction import Agreement
+    from orchestrator.recorded.trial import RecordedTrial
 
 AGREES, DIFFERS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 _ROOT = Path(__file__).resolve().parents[1]
@@ -60,9 +60,9 @@ def main(
 
 
 def _reproduce(tracking_uri: str, run: str, *, execute: bool) -> int:
-    from orchestrator.environment import Environment
-    from orchestrator.reproduction import cautions, command_of
-    from orchestrator.tracking_runs import recorded_trial
+    from orchestrator.common.environment import Environment
+    from orchestrator.recorded.reproduction import cautions, command_of
+    from orchestrator.recorded.trial_reader import recorded_trial
 
     try:
         trial = recorded_trial(tracking_uri, run)
@@ -93,7 +93,7 @@ def _missing_gpu(trial: RecordedTrial) -> str | None:
 
 
 def _run(trial: RecordedTrial) -> int:
-    from orchestrator.reproduction import DIVERGED, agreements, arguments_of, module_of
+    from orchestrator.recorded.reproduction import DIVERGED, agreements, arguments_of, module_of
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "figures.json")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.spec import SweepSpec
+    from orchestrator.spec.sweep_spec import SweepSpec
 
 USER_ERROR, INTERRUPTED = 2, 130
 _ACTIONS = ("spec", "resume", "replay_outbox", "dry_run")
@@ -160,8 +160,8 @@ class _Action:
 
 
 def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
-    from orchestrator.spec import SweepSpec
-    from orchestrator.spec_errors import SpecError
+    from orchestrator.spec.errors import SpecError
+    from orchestrator.spec.sweep_spec import SweepSpec
 
     try:
         if action.replay_outbox is not None:
@@ -169,7 +169,7 @@ def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
         if action.resume is None:
             spec = SweepSpec.load(file, options)
         else:
-            from orchestrator.sweep_folder import saved_spec
+            from orchestrator.running.folder import saved_spec
 
             spec = saved_spec(action.resume, options, file)
         if action.dry_run:
@@ -182,8 +182,8 @@ def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
 def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
     from rich.console import Console
 
-    from orchestrator.spec_errors import SpecError
-    from orchestrator.sweep_folder import REPLAY, saved_spec, sole_user
+    from orchestrator.running.folder import REPLAY, saved_spec, sole_user
+    from orchestrator.spec.errors import SpecError
 
     assert action.replay_outbox is not None
     if action.resume is not None or action.dry_run:
@@ -191,15 +191,15 @@ def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
         raise SpecError(f"--replay-outbox: must be given without {other}, got both")
     spec = saved_spec(action.replay_outbox, options, file, REPLAY)
     with sole_user(spec.folder):
-        from orchestrator.replay import replay
+        from orchestrator.running.replay import replay
 
         return replay(spec, Console())
 
 
 def _start(spec: SweepSpec, *, resume: bool) -> int:
-    from orchestrator.preflight import check
-    from orchestrator.sweep_folder import keep_corpus, prepare_folder, sole_user
-    from trainables.corpora import CorpusError
+    from orchestrator.running.folder import keep_corpus, prepare_folder, sole_user
+    from orchestrator.running.preflight import check
+    from trainables.text.corpora import CorpusError
 
     try:
         corpus = check(spec, resume=resume)
@@ -210,15 +210,14 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
     try:
         with sole_user(spec.folder):
             keep_corpus(spec.folder, corpus.digest)
-            from orchestrator.runner import run_sweep
+            from orchestrator.running.sweep_run import SweepRun
 
-            status: int = run_sweep(spec, corpus, resume=resume)
-            return status
+            return SweepRun(spec, corpus).run(resume=resume)
     except KeyboardInterrupt:
-        from orchestrator.commands import sweep_command
-        from orchestrator.spec import SPEC_FILE
+        from orchestrator.common.commands import sweep_command
+        from orchestrator.spec.sweep_spec import SPEC_FILE
 
-        again = shlex.join(sweep_command(spec, "--resume"))
+        again = shlex.join(sweep_command(spec.name, spec.storage, "--resume"))
         kept = (spec.folder / SPEC_FILE).is_file()
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more only ends what is ending
         typer.echo(f"interrupted; go on with: {again}" if kept else "interrupted", err=True)
@@ -228,9 +227,9 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
 def _show(spec: SweepSpec) -> int:
     from rich.console import Console
 
-    from orchestrator.dry_run import show
-    from orchestrator.preflight import read_corpus
-    from trainables.corpora import CorpusError
+    from orchestrator.running.dry_run import show
+    from orchestrator.running.preflight import read_corpus
+    from trainables.text.corpora import CorpusError
 
     try:
         show(spec, read_corpus(spec), Console())

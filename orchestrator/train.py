@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from orchestrator.dataset_source import DatasetSource
-from trainables.corpora import KINDS
+from orchestrator.spec.dataset_source import DatasetSource
+from trainables.text.corpora import KINDS
 from trainables.train import main as train
 
 

@@ -3,7 +3,7 @@
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from search_spaces.space import SearchSpace
-from trainables.decoders import DilatedDecoder
+from trainables.parts.decoders import DilatedDecoder
 from trainables.variants.dilated import VARIANT
 
 

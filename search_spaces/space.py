@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution
 
-from trainables.variant import Variant, load_variant
+from trainables.model.variant import Variant
+from trainables.variants import load_variant
 
 Distributions = Mapping[str, BaseDistribution]
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tests.paths import ROOT
+
 if TYPE_CHECKING:
     from tests.orchestrator.tracking_fixtures import Reader
 
-ROOT = Path(__file__).parents[1]
 PATIENCE = 240.0
 TRAINS = "ray::ResourceTrainable.train"  # what Tune makes of the trainable and the resources it asks for
 FINISHED_LINE = re.compile(
@@ -164,7 +165,7 @@ def write_corpus(path: Path) -> None:
 
 
 def reader(sweep: Sweep, name: str = "s") -> Reader:
-    from orchestrator.tracking import sqlite_uri
+    from orchestrator.tracking.server.links import sqlite_uri
     from tests.orchestrator.tracking_fixtures import Reader
 
     return Reader(sqlite_uri(sweep.folder), name)

@@ -18,8 +18,8 @@ from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.cluster_policy import PINS, Config, unknown_to_ec2, violations
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
 
 FILLED = {

@@ -8,12 +8,12 @@ from typer.main import get_command
 
 from orchestrator.report import app as report
 from orchestrator.reproduce import app as reproduce
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.sweep import app as sweep
 from search_spaces.space import Extent, load_space
-from trainables.variant import load_variant, variant_names
+from tests.paths import ROOT
+from trainables.variants import load_variant, variant_names
 
-ROOT = Path(__file__).parents[1]
 SPEC = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
 MLFLOW = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")

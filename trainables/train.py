@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
-from trainables.corpora import KINDS, USUAL, Corpus, CorpusError, MakeSource, load_corpus
-from trainables.parts import KnobError, parse_knob
-from trainables.presets import PRESETS, load_preset
-from trainables.records import EpochMetrics, FinalMetrics
-from trainables.sources import parse_source
-from trainables.training import DivergedError, Training
-from trainables.variant import Variant, load_variant, variant_names
+from trainables.model.variant import Variant
+from trainables.parts.part import KnobError, parse_knob
+from trainables.text.corpora import KINDS, USUAL, Corpus, CorpusError, MakeSource, load_corpus
+from trainables.text.sources import parse_source
+from trainables.training.loop import DivergedError, Training
+from trainables.training.presets import PRESETS, load_preset
+from trainables.training.records import EpochMetrics, FinalMetrics
+from trainables.variants import load_variant, variant_names
 
 ALL = "all"  # a vocabulary's size: all words
 

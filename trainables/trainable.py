@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from ray import tune
 
-from trainables.examination import Examination, Request, examine
-from trainables.records import EpochMetrics
-from trainables.splits import Corpus
-from trainables.trained_model import TrainedModel
-from trainables.training import DivergedError, Training
-from trainables.variant import load_variant
+from trainables.evaluation.examination import Examination, Request, examine
+from trainables.evaluation.trained_model import TrainedModel
+from trainables.text.splits import Corpus
+from trainables.training.loop import DivergedError, Training
+from trainables.training.records import EpochMetrics
+from trainables.variants import load_variant
 
 CHECKPOINT = "training.pt"
 

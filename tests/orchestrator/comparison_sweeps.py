@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.records import Kind, TrialPlan
-from orchestrator.results import TrialResult
-from orchestrator.stored_reports import StoredReport
-from orchestrator.stored_sweep import StoredSweep
-from orchestrator.sweep_comparison import ComparedSweep
+from orchestrator.analysis.results import TrialResult
+from orchestrator.analysis.sweeps.comparison import ComparedSweep
+from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
+from orchestrator.reports.stored_reports import StoredReport
+from orchestrator.search.trial_plan import Kind, TrialPlan
 
 SENTENCES = 20
 

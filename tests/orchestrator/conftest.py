@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.tracking_settings import QUIET, SHORT_TIMEOUTS
+from orchestrator.tracking.server.settings import QUIET, SHORT_TIMEOUTS
 from tests import sweep_process
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def settings_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A courier that hardly waits between its attempts."""
-    from orchestrator import tracking_courier
+    from orchestrator.tracking.delivery import courier as tracking_courier
 
     monkeypatch.setattr(tracking_courier, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(tracking_courier, "CLOSING_PAUSE_S", 0.01)
@@ -60,7 +60,8 @@ def folder(mlflow_database: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(folder: Path) -> "Iterator[Open]":
     """Opens trackers of sweep "s", of the database in `folder` unless told otherwise."""
-    from orchestrator.tracking import MlflowTracker, sqlite_uri
+    from orchestrator.tracking.server.links import sqlite_uri
+    from orchestrator.tracking.tracker import MlflowTracker
 
     trackers: list[MlflowTracker] = []
 
@@ -78,7 +79,7 @@ def opened(folder: Path) -> "Iterator[Open]":
 @pytest.fixture
 def reader(folder: Path) -> "Reader":
     """Reads sweep "s" from the database in `folder`."""
-    from orchestrator.tracking import sqlite_uri
+    from orchestrator.tracking.server.links import sqlite_uri
     from tests.orchestrator.tracking_fixtures import Reader
 
     return Reader(sqlite_uri(folder))

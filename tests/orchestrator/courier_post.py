@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.tracking_courier import Courier
-from orchestrator.tracking_delivery import Delivery
-from orchestrator.tracking_entries import Entry, Metrics, Tags
-from orchestrator.tracking_outbox import Outbox
-from orchestrator.tracking_requests import Content, Points
+from orchestrator.tracking.delivery.courier import Courier
+from orchestrator.tracking.delivery.entries import Entry, Metrics, Tags
+from orchestrator.tracking.delivery.outbox import Outbox
+from orchestrator.tracking.delivery.outcome import Delivery
+from orchestrator.tracking.delivery.requests import Content, Points
 
 
 class Log:

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from optuna.distributions import BaseDistribution, distribution_to_json
 
-from orchestrator.results import TrialResult
+from orchestrator.analysis.results import TrialResult
 
 EXPERIMENT = "text-vae-sweep"
 START_MS = 1_760_000_000_000

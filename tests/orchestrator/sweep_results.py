@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.records import Kind, TrialPlan
-from orchestrator.results import COSTS, TrialResult
+from orchestrator.analysis.results import COSTS, TrialResult
+from orchestrator.search.trial_plan import Kind, TrialPlan
 
 SENTENCES = 20
 

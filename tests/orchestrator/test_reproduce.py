@@ -13,11 +13,11 @@ from mlflow.entities import Run
 from typer.testing import CliRunner, Result
 
 from orchestrator.reproduce import app
-from orchestrator.tracking import sqlite_uri
+from orchestrator.tracking.server.links import sqlite_uri
 from tests import sweep_process
 from tests.orchestrator.tracking_fixtures import free_port
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 Small = tuple[sweep_process.Sweep, list[str]]
 
 

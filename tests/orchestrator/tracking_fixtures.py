@@ -14,8 +14,9 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from orchestrator.records import TrialPlan
-from orchestrator.tracking import Delivery, MlflowTracker
+from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.tracking.delivery.outcome import Delivery
+from orchestrator.tracking.tracker import MlflowTracker
 
 EXPERIMENT = "text-vae-sweep"
 Open = Callable[..., MlflowTracker]

@@ -12,9 +12,9 @@ from optuna.trial import create_trial
 
 import search_spaces
 from search_spaces.space import Extent, load_space
-from trainables.schedules import Annealed, Cyclical
-from trainables.updates import Aggressive
-from trainables.variant import UnknownVariantError, load_variant, variant_names
+from trainables.parts.schedules import Annealed, Cyclical
+from trainables.parts.updates import Aggressive
+from trainables.variants import UnknownVariantError, load_variant, variant_names
 
 EPOCHS = (1, 2, 5, 20, 100)
 ALL = pytest.mark.parametrize("name", variant_names())

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.grammar import embedded_corpus
-from trainables.splits import Corpus, Split
-from trainables.variant import Variant, load_variant
-from trainables.vocabulary import SPECIAL_WORDS, Vocabulary
+from trainables.model.variant import Variant
+from trainables.text.grammar import embedded_corpus
+from trainables.text.splits import Corpus, Split
+from trainables.text.vocabulary import SPECIAL_WORDS, Vocabulary
+from trainables.variants import load_variant
 
 SMALL = {"embedding_size": 7, "hidden_size": 10, "latent_size": 3, "batch_size": 8}
 FEW_STEPS = {"inner_limit": 5, "inner_window": 2}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from trainables.batches import Batch
-from trainables.model import TextVAE
-from trainables.splits import Split
-from trainables.variant import Variant
-from trainables.vocabulary import END, START
+from trainables.model.text_vae import TextVAE
+from trainables.model.variant import Variant
+from trainables.text.batches import Batch
+from trainables.text.splits import Split
+from trainables.text.vocabulary import END, START
 
 CPU = torch.device("cpu")
 LABELS = (6, 3, 1)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.evaluation import SplitMetrics
-from trainables.records import EpochMetrics
-from trainables.training import Training
+from trainables.common.metrics import SplitMetrics
+from trainables.training.loop import Training
+from trainables.training.records import EpochMetrics
 
 
 def weights(training: Training) -> list[Tensor]:

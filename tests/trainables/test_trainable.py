@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from trainables import trainable as trainable_module
-from trainables.splits import Corpus
+from trainables.text.splits import Corpus
 from trainables.trainable import CHECKPOINT, TextVAETrainable, TrialSettings
-from trainables.training import DivergedError
+from trainables.training.loop import DivergedError
 
 SMALL = {"embedding_size": 7, "hidden_size": 10, "latent_size": 3, "batch_size": 8, "dropout": 0.2}
 SETTINGS = TrialSettings(epochs=3, iw_samples=3, iw_sentences=9)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from trainables import variants
-from trainables.evaluation import evaluate
-from trainables.splits import Corpus
-from trainables.training import Training
-from trainables.variant import UnknownVariantError, Variant, load_variant, variant_names
+from trainables.evaluation.evaluate import evaluate
+from trainables.model.variant import Variant
+from trainables.text.splits import Corpus
+from trainables.training.loop import Training
+from trainables.variants import UnknownVariantError, load_variant, variant_names
 
 CPU = torch.device("cpu")
 MakeVariant = Callable[..., Variant]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.splits import Corpus, Split
-from trainables.trained_model import TrainedModel
-from trainables.training import Training
-from trainables.variant import Variant
+from trainables.evaluation.trained_model import TrainedModel
+from trainables.model.variant import Variant
+from trainables.text.splits import Corpus, Split
+from trainables.training.loop import Training
 
 
 class Trained(NamedTuple):

@@ -3,10 +3,10 @@
 With `kl_start` below 1 it is combined with linear annealing, as in the paper's best runs.
 """
 
-from trainables.rates import Rate
-from trainables.schedules import Annealed
-from trainables.updates import Aggressive
-from trainables.variant import Variant
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Annealed
+from trainables.parts.updates import Aggressive
 
 VARIANT = Variant(
     name="aggressive",

@@ -4,9 +4,9 @@ The default keeps the weight near 0 until the encoder has found something to say
 step collapses on the embedded corpus.
 """
 
-from trainables.rates import Rate
-from trainables.schedules import Annealed
-from trainables.variant import Variant
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Annealed
 
 VARIANT = Variant(
     name="annealed",

@@ -1,7 +1,7 @@
 """Means of the posterior are batch-normalised, so that the KL cannot vanish."""
 
-from trainables.latents import BatchNormGaussian
-from trainables.variant import Variant
+from trainables.latents.gaussian import BatchNormGaussian
+from trainables.model.variant import Variant
 
 VARIANT = Variant(
     name="batch_norm",

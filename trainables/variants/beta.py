@@ -1,8 +1,8 @@
 """A constant KL weight below 1, or one that falls with the reconstruction NLL (`schedule=balanced`)."""
 
-from trainables.rates import Rate
-from trainables.schedules import Constant
-from trainables.variant import Variant
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Constant
 
 VARIANT = Variant(
     name="beta",

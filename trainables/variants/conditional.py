@@ -1,9 +1,9 @@
 """The label is given to encoder, prior and decoder; beside a language model that is told it too."""
 
-from trainables.conditions import GivenLabel
-from trainables.rates import Rate
-from trainables.schedules import Annealed
-from trainables.variant import Variant
+from trainables.latents.conditions import GivenLabel
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Annealed
 
 VARIANT = Variant(
     name="conditional",

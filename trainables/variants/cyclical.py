@@ -1,8 +1,8 @@
 """The KL weight rises anew in every cycle."""
 
-from trainables.rates import Rate
-from trainables.schedules import Cyclical
-from trainables.variant import Variant
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Cyclical
 
 VARIANT = Variant(
     name="cyclical",

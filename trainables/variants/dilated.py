@@ -1,7 +1,7 @@
 """A decoder of dilated convolutions: the receptive field sets how much it needs z."""
 
-from trainables.decoders import DilatedDecoder
-from trainables.variant import Variant
+from trainables.model.variant import Variant
+from trainables.parts.decoders import DilatedDecoder
 
 VARIANT = Variant(
     name="dilated",

@@ -3,9 +3,9 @@
 With a bias the posterior can take them by being the same for every sentence, so by default it has none.
 """
 
-from trainables.latents import Gaussian
-from trainables.rates import Rate
-from trainables.variant import Variant
+from trainables.latents.gaussian import Gaussian
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
 
 VARIANT = Variant(
     name="free_bits",

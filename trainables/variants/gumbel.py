@@ -1,7 +1,7 @@
 """Categorical codes through the Gumbel-softmax, its temperature annealed."""
 
-from trainables.gumbel import Gumbel
-from trainables.variant import Variant
+from trainables.latents.gumbel import Gumbel
+from trainables.model.variant import Variant
 
 VARIANT = Variant(
     name="gumbel",

@@ -3,10 +3,10 @@
 With a bias the posterior can reach the target by being the same for every sentence: by default it has none.
 """
 
-from trainables.latents import Gaussian
-from trainables.rates import Rate
-from trainables.schedules import Constant
-from trainables.variant import Variant
+from trainables.latents.gaussian import Gaussian
+from trainables.model.variant import Variant
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Constant
 
 VARIANT = Variant(
     name="kl_target",

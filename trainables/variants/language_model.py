@@ -1,8 +1,8 @@
 """The collapsed baseline: the same decoder with z = 0."""
 
-from trainables.encoders import NoEncoder
-from trainables.latents import NoLatent
-from trainables.variant import Variant
+from trainables.latents.gaussian import NoLatent
+from trainables.model.variant import Variant
+from trainables.parts.encoders import NoEncoder
 
 VARIANT = Variant(
     name="language_model",

@@ -1,10 +1,10 @@
 """An autoencoder first; then a new decoder, free bits and annealing."""
 
-from trainables.latents import Gaussian
-from trainables.pretraining import Pretraining
-from trainables.rates import Rate
-from trainables.schedules import Annealed
-from trainables.variant import Variant
+from trainables.latents.gaussian import Gaussian
+from trainables.model.variant import Variant
+from trainables.parts.pretraining import Pretraining
+from trainables.parts.rates import Rate
+from trainables.parts.schedules import Annealed
 
 VARIANT = Variant(
     name="pretrained",

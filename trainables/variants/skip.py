@@ -1,7 +1,7 @@
 """Skip connections from z to the decoder's hidden layers."""
 
-from trainables.decoders import LSTMDecoder
-from trainables.variant import Variant
+from trainables.model.variant import Variant
+from trainables.parts.decoders import LSTMDecoder
 
 VARIANT = Variant(
     name="skip",

@@ -1,7 +1,7 @@
 """Codes by nearest neighbour in a codebook, with an autoregressive prior over them."""
 
-from trainables.variant import Variant
-from trainables.vq import VectorQuantized
+from trainables.latents.vq import VectorQuantized
+from trainables.model.variant import Variant
 
 VARIANT = Variant(
     name="vq",

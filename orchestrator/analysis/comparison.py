@@ -1,0 +1,178 @@
+"""Runs, grouped into configurations and compared with the baseline that has the same decoder.
+
+Pure functions on data frames; all figures are in nats per sentence. What the figures are, on test or on
+validation, at the end or at a budget, is for the caller to know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from orchestrator.analysis.gain import (
+    FloatArray,
+    Losses,
+    mean,
+    pooled_variance,
+    seed_se,
+    sentence_se,
+    variance,
+)
+
+IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
+OBJECTIVES = ("nll", "kl", "nll_plus_kl")
+FAILED = "failed"
+_ERRORS = ("nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "valid_gain")
+_CONFIGURATION = ("trial_id", "variant", "kind", "decoder", "knobs")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A variant with a decoder and with knobs: the runs that speak for it.
+
+    Attributes:
+        trial_id: of its first run.
+        eligible: its replicates, or all of its runs where it has none; one run a seed.
+    """
+
+    trial_id: str
+    eligible: pd.DataFrame
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The runs that its figures are averaged over: of a baseline the finite ones, where it has any."""
+        finite = np.isfinite(self.eligible["nll_plus_kl"])
+        fewer = (self.eligible["kind"] == "baseline").all() and finite.any()
+        return self.eligible.loc[finite] if fewer else self.eligible
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Variant, decoder, knobs."""
+        first = self.eligible.iloc[0]
+        return str(first["variant"]), str(first["decoder"]), str(first["knobs"])
+
+    @property
+    def names(self) -> list[str]:
+        """Trial ids of `runs`."""
+        return [str(name) for name in self.runs["trial_id"]]
+
+    def values(self, figure: str) -> FloatArray:
+        """The figure of each of `runs`."""
+        return self.runs[figure].to_numpy(dtype=np.float64)
+
+
+def grouped(runs: pd.DataFrame) -> list[Configuration]:
+    """The configurations of the runs, from a table that `checked_runs` has passed."""
+    return [_configuration(rows) for _, rows in runs.groupby(["variant", "decoder", "knobs"], sort=True)]
+
+
+def compared(
+    runs: pd.DataFrame, figures: Sequence[str], losses: Losses | None, *, counts: Sequence[str] = (FAILED,)
+) -> pd.DataFrame:
+    """One row for each configuration, best NLL + KL first: mean figures, gain over the baseline, frontier.
+
+    Args:
+        runs: from `checked_runs`, with the figures, and for each of `counts` whether it is true of the run.
+        figures: columns to average, those of ``OBJECTIVES`` and ``valid_nll_plus_kl`` among them.
+        losses: per-sentence NLL + KL by trial id, for the sentences' part of the error; None where nobody
+            knows them: the error is then that of the training seeds alone.
+        counts: columns of flags, counted over the configuration's runs.
+
+    `frontier.configurations` says what the columns mean.
+    """
+    groups = grouped(runs)
+    baselines = {
+        str(decoder): _configuration(rows)
+        for decoder, rows in runs[runs["kind"] == "baseline"].groupby("decoder")
+    }
+    pooled = pooled_variance([group.values("nll_plus_kl") for group in groups])
+    table = pd.DataFrame(
+        [
+            _about(group)
+            | {name: int(group.eligible[name].sum()) for name in counts}
+            | _mean_figures(group, figures)
+            | _gain(group, baselines.get(group.key[1]), losses, pooled)
+            for group in groups
+        ],
+        columns=[*_CONFIGURATION, "runs", *counts, "fresh", *figures, *_ERRORS],
+    )
+    kinds = {**dict.fromkeys(["runs", *counts], "int64"), "fresh": "bool"}
+    table = table.astype(kinds | dict.fromkeys([*figures, *_ERRORS], "float64"))
+    table["gain_z"] = table["gain"] / table["gain_se"]
+    table["on_frontier"] = non_dominated(table["kl"], table["nll"])
+    table["seed_noise_known"] = math.isfinite(pooled)
+    return table.sort_values("nll_plus_kl", kind="stable", ignore_index=True)
+
+
+def checked_runs(runs: pd.DataFrame, figures: Sequence[str]) -> pd.DataFrame:
+    """The table of runs with exactly the columns of ``IDENTITY``, the figures as floats, and ``FAILED``.
+
+    An empty table may lack columns; another may lack figures other than NLL, KL and their sum.
+    """
+    required = [*IDENTITY, *OBJECTIVES]
+    if not runs.empty and not set(required) <= set(runs.columns):
+        raise ValueError(f"runs must have the columns {required}, got {list(runs.columns)}")
+    runs = runs.reindex(columns=[*IDENTITY, *figures]).astype(dict.fromkeys(figures, "float64"))
+    runs[["decoder", "knobs"]] = runs[["decoder", "knobs"]].fillna("")
+    return runs.assign(**{FAILED: ~np.isfinite(runs["nll_plus_kl"])})
+
+
+def non_dominated(kl: npt.ArrayLike, nll: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Mask of the points (KL, NLL) that no other point beats in one objective without losing in the other.
+
+    Both are minimised, so the collapsed baseline with the lowest NLL always belongs: no KL is below 0. Being
+    on the frontier is therefore no proof of being better than the baseline; ``beats_baseline`` is. Equal
+    points all stay. Points that are not finite never belong.
+    """
+    points = np.column_stack([np.asarray(kl, dtype=np.float64), np.asarray(nll, dtype=np.float64)])
+    mask: npt.NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))
+    if mask.any():
+        mask[mask] = moocore.is_nondominated(points[mask], keep_weakly=True)
+    return mask
+
+
+def _configuration(rows: pd.DataFrame) -> Configuration:
+    replicates = rows[rows["kind"] == "replicate"]
+    # A search can propose one configuration twice; with one seed that is no second opinion.
+    eligible = (replicates if len(replicates) else rows).drop_duplicates("seed")
+    return Configuration(str(rows["trial_id"].iloc[0]), eligible)
+
+
+def _about(group: Configuration) -> dict[str, object]:
+    first = group.runs.iloc[0]
+    row: dict[str, object] = {name: first[name] for name in _CONFIGURATION}
+    fresh = first["kind"] in ("replicate", "baseline") or first["knobs"] == ""
+    return row | {"trial_id": group.trial_id, "runs": len(group.runs), "fresh": fresh}
+
+
+def _mean_figures(group: Configuration, figures: Sequence[str]) -> dict[str, float]:
+    row = {name: mean(group.values(name)) for name in figures}
+    for name in ("nll", "kl"):
+        row[f"{name}_seed_se"] = math.sqrt(variance(group.values(name)) / len(group.runs))
+    return row
+
+
+def _gain(
+    group: Configuration, baseline: Configuration | None, losses: Losses | None, pooled: float
+) -> dict[str, float]:
+    if baseline is None:
+        return dict.fromkeys(("baseline_nll", "gain", "gain_se", "valid_gain"), math.nan)
+    theirs, ours = baseline.values("nll_plus_kl"), group.values("nll_plus_kl")
+    level = mean(theirs)
+    if group.runs["kind"].iloc[0] == "baseline":
+        return {"baseline_nll": level, "gain": 0.0, "gain_se": math.nan, "valid_gain": 0.0}
+    seeds = math.hypot(seed_se(theirs, pooled), seed_se(ours, pooled))
+    sentences = 0.0 if losses is None else sentence_se(baseline.names, group.names, losses)
+    valid = mean(baseline.values("valid_nll_plus_kl")) - mean(group.values("valid_nll_plus_kl"))
+    return {
+        "baseline_nll": level,
+        "gain": level - mean(ours),
+        "gain_se": math.hypot(sentences, seeds),
+        "valid_gain": valid,
+    }

@@ -1,0 +1,37 @@
+"""A sweep as it was read back from where it was recorded. Knows no MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from optuna.distributions import BaseDistribution
+
+from orchestrator.analysis.results import TrialResult
+
+
+@dataclass(frozen=True)
+class StoredSweep:
+    """What is left of a sweep when its folder is gone.
+
+    Attributes:
+        run_id: of MLflow's parent run.
+        status: MLflow's: RUNNING, FINISHED, FAILED, KILLED.
+        title: corpus and name, as over the sweep's own figures.
+        corpus_digest: None where it was not recorded; sweeps with the same one share their test sentences.
+        entropy_floor: of the corpus in nats per sentence, None where it is unknown.
+        results: the trials in the sweep's order.
+        distributions: what was searched, by variant and knob.
+        notes: what is missing, a sentence each.
+    """
+
+    name: str
+    experiment_id: str
+    run_id: str
+    status: str
+    title: str
+    corpus_digest: str | None
+    entropy_floor: float | None
+    results: tuple[TrialResult, ...]
+    distributions: Mapping[str, Mapping[str, BaseDistribution]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

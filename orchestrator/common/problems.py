@@ -1,0 +1,26 @@
+"""What is said of an error: its cause in a line, and no password in any address."""
+
+from __future__ import annotations
+
+import re
+
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class StoreError(ValueError):
+    """Why a sweep cannot be read: the rule, what was received, and where it came from."""
+
+
+def reason(problem: BaseException) -> str:
+    """What is behind an error, in a line without passwords: "Connection refused", not what libraries make of
+    it."""
+    cause = problem.__cause__ or problem.__context__
+    while cause is not None:
+        problem, cause = cause, cause.__cause__ or cause.__context__
+    text = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+    return without_password((text.splitlines() or [type(problem).__name__])[0])
+
+
+def without_password(text: str) -> str:
+    """The text with user names and passwords taken out of its addresses."""
+    return _PASSWORD.sub("", text)

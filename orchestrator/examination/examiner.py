@@ -1,0 +1,115 @@
+"""After the search the runs that matter are examined: their final checkpoints are loaded once more for a
+tighter bound, for what the model says, and for what its latent knows.
+
+What is found is kept in the sweep's folder run by run, so that a resume does the rest alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import ray
+from ray import tune
+from ray.exceptions import RayTaskError
+from rich.console import Console
+
+from orchestrator.analysis.speakers import speakers
+from orchestrator.examination.examined import Examined, keep, kept
+from orchestrator.examination.view import ExaminationView
+from orchestrator.reports.sweep_report import Report
+from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.spec.sweep_spec import SweepSpec
+from trainables.evaluation.examination import Examination, Request
+from trainables.text.splits import Corpus
+from trainables.trainable import examine_checkpoint
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A run to be examined."""
+
+    trial_id: str
+    plan: TrialPlan
+    checkpoint: tune.Checkpoint | None
+    request: Request
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Examines runs in Ray tasks, each of which reserves what a trial does, `concurrency` at a time."""
+
+    spec: SweepSpec
+    corpus: Corpus
+    concurrency: int
+
+    def examine(
+        self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None], console: Console
+    ) -> None:
+        """Examines what has not been examined yet. A run that fails is named, and stays as it was.
+
+        Args:
+            checkpoints: by trial id.
+
+        Raises:
+            KeyboardInterrupt: the user interrupted it; what has been found is kept.
+        """
+        subjects = self._subjects(report, checkpoints)
+        if not subjects:
+            return
+        with ExaminationView(console, len(subjects)) as view:
+            for subject, task in self._tasks(subjects):
+                try:
+                    examined = Examined.of(subject.trial_id, ray.get(task))
+                    keep(self.spec.folder, examined)
+                except Exception as error:  # an examination never costs the report
+                    view.failed(subject.plan, _reason(error))
+                else:
+                    view.done(subject.plan, examined)
+
+    def _subjects(self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None]) -> list[_Subject]:
+        known = kept(self.spec, self.corpus)
+        plans = {result.trial_id: result.plan for result in report.results}
+        return [
+            _Subject(trial_id, plans[trial_id], checkpoints.get(trial_id), self._request(speaks))
+            for trial_id, speaks in speakers(report.configurations, report.runs).items()
+            if trial_id not in known or (speaks and known[trial_id].texts is None)
+        ]
+
+    def _request(self, texts: bool) -> Request:
+        resources = self.spec.resources
+        return Request(
+            iw_samples=self.spec.final_iw_samples,
+            iw_sentences=self.spec.final_iw_sentences,
+            texts=texts,
+            device="cuda" if resources.gpus else "cpu",
+            threads=max(1, int(resources.cpus)),
+        )
+
+    def _tasks(self, subjects: list[_Subject]) -> Iterator[tuple[_Subject, ray.ObjectRef[Examination]]]:
+        """Each subject with its task, in the order in which they end; Ray retries one whose worker died."""
+        resources = self.spec.resources
+        examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(examine_checkpoint)
+        corpus, waiting = ray.put(self.corpus), deque(subjects)
+        running: dict[ray.ObjectRef[Examination], _Subject] = {}
+
+        def fill() -> None:
+            while waiting and len(running) < self.concurrency:
+                subject = waiting.popleft()
+                config = subject.plan.config()
+                task = examine.remote(subject.checkpoint, config, corpus, subject.request)
+                running[task] = subject
+
+        fill()
+        while running:
+            (ready,), _ = ray.wait(list(running))
+            subject = running.pop(ready)
+            fill()  # before the caller takes its time over this one
+            yield subject, ready
+
+
+def _reason(error: Exception) -> str:
+    """An error in a line; of one that a worker raised, without the worker's traceback."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]

@@ -1,0 +1,168 @@
+"""The report of a sweep: its trials' results as frontier table, figures and verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from orchestrator.analysis.equal_compute import (
+    COLUMNS,
+    SECONDS,
+    TOKENS,
+    baseline_budget,
+    equal_compute,
+    exceeds,
+)
+from orchestrator.analysis.frontier import (
+    area_gained,
+    best_of_each_variant,
+    configurations,
+    default_reference,
+    hypervolume,
+)
+from orchestrator.analysis.iw_gain import with_iw_gain
+from orchestrator.analysis.results import (
+    ERROR,
+    TrialResult,
+    histories_by_trial,
+    iw_losses_by_trial,
+    losses_by_trial,
+    runs_frame,
+)
+from orchestrator.reports.figures.curve_view import CostView, Curve, cost_view, training_curves
+from orchestrator.reports.figures.figures import cost_png, curves_png, frontier_figure, frontier_png, sections
+from orchestrator.reports.figures.page import Section, write_page
+from orchestrator.reports.tables.equal_compute import equal_compute_markdown, equal_compute_table
+from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, verdicts, write_csv
+
+NOTE_FIGURE, NOTE_DPI = "frontier_note.png", 85
+"""The small picture for MLflow's note: its interface shows it as wide as it is, some 800 pixels."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a sweep found.
+
+    Attributes:
+        results: the trials that have ended; in `runs` a row each.
+        configurations: a row for each configuration, see `frontier.configurations`.
+        at_tokens: a row for each configuration at the budget of a baseline's tokens, see `equal_compute`.
+        at_seconds: the same at a baseline's seconds.
+        curves: the trainings of the baselines and of each variant's best configuration.
+    """
+
+    title: str
+    results: Sequence[TrialResult]
+    runs: pd.DataFrame
+    configurations: pd.DataFrame
+    at_tokens: pd.DataFrame
+    at_seconds: pd.DataFrame
+    curves: Sequence[Curve]
+    entropy_floor: float | None
+
+    @classmethod
+    def of(cls, title: str, results: Sequence[TrialResult], entropy_floor: float | None) -> Report:
+        """The report of the trials that have ended; what the machines failed says nothing of a variant."""
+        ended = [result for result in results if result.ended]
+        runs = runs_frame(result for result in ended if result.failure != ERROR)
+        histories = histories_by_trial(ended)
+        table = configurations(runs, losses_by_trial(ended), entropy_floor=entropy_floor)
+        table = with_iw_gain(table, runs, iw_losses_by_trial(ended))
+        at_tokens, at_seconds = (
+            equal_compute(runs, histories, baseline_budget(runs, cost)) for cost in (TOKENS, SECONDS)
+        )
+        curves = training_curves(table, runs, histories)
+        return cls(title, ended, runs_frame(ended), table, at_tokens, at_seconds, curves, entropy_floor)
+
+    @property
+    def over_cost(self) -> CostView:
+        """The curves over tokens."""
+        return cost_view(self.curves, self.at_tokens)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Writes figures and tables into the sweep's folder; docs/spec.md says what is in them."""
+        names = ("frontier.png", "frontier.html", "frontier.csv", "frontier.md", "curves.png",
+                 "equal_compute.png", "equal_compute.csv", "trials.csv", NOTE_FIGURE)  # fmt: skip
+        png, html, csv, markdown, curves, cost, equal, trials, small = paths = [
+            folder / name for name in names
+        ]
+        title, floor = self.title, self.entropy_floor
+        for path, dpi in ((png, None), (small, NOTE_DPI)):
+            frontier_png(self.configurations, self.runs, title=title, entropy_floor=floor, path=path, dpi=dpi)
+        write_page(self.page_sections(), title=title, path=html)
+        write_csv(self.configurations, csv)
+        markdown.write_text(self.markdown(), encoding="utf-8")
+        curves_png(self.curves, title=title, path=curves)
+        cost_png(self.over_cost, title=title, path=cost)
+        write_csv(pd.concat([self.at_tokens, self.at_seconds])[list(COLUMNS)], equal)
+        write_csv(self.runs, trials)
+        return paths
+
+    def show(self, console: Console, *, all_rows: bool = False) -> None:
+        """The frontier table, `all_rows` of it or those that matter, and a verdict on each variant; the table
+        at equal compute where it differs."""
+        console.print()
+        table = frontier_table(self.configurations, entropy_floor=self.entropy_floor, all_rows=all_rows)
+        console.print(table)
+        console.print()
+        for verdict in self.verdicts():
+            console.print(f"• {verdict}", markup=False, highlight=False)
+        if exceeds(self.at_tokens):
+            console.print()
+            console.print(equal_compute_table(self.at_tokens))
+
+    def page_sections(self) -> list[Section]:
+        """The figures of the page: the frontier, then the trainings."""
+        floor = self.entropy_floor
+        figure = frontier_figure(self.configurations, self.runs, title=self.title, entropy_floor=floor)
+        return [Section("frontier", figure), *sections(self.curves, self.over_cost)]
+
+    def verdicts(self) -> list[str]:
+        """A sentence on each variant."""
+        return verdicts(self.configurations)
+
+    def table(self, *, all_rows: bool = False, links: Mapping[str, str] | None = None) -> str:
+        """The frontier table as Markdown.
+
+        Args:
+            links: where a configuration's name leads, by the id of its speaking trial.
+        """
+        floor = self.entropy_floor
+        return frontier_markdown(self.configurations, entropy_floor=floor, all_rows=all_rows, links=links)
+
+    def markdown(self, *, all_rows: bool = False) -> str:
+        """Table and verdicts, then the table at equal compute."""
+        sentences = "\n".join(f"- {verdict}" for verdict in self.verdicts())
+        return f"{self.table(all_rows=all_rows)}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
+
+    def metrics(self) -> dict[str, float]:
+        """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials, the best
+        configuration's gain over its baseline; then that of each variant's best."""
+        reference_kl, reference_nll = default_reference(self.configurations)
+        best = best_of_each_variant(self.configurations).sort_values("gain", ascending=False, kind="stable")
+        gains = [
+            (f"{name}{variant}", float(row[name]))
+            for place, (_, row) in enumerate(best.iterrows())
+            for variant in (["", f"/{row['variant']}"] if place == 0 else [f"/{row['variant']}"])
+            for name in ("gain", "gain_se")
+        ]
+        return {name: value for name, value in gains if math.isfinite(value)} | {
+            "hypervolume": hypervolume(self.configurations, (reference_kl, reference_nll)),
+            "hypervolume_reference_kl": reference_kl,
+            "hypervolume_reference_nll": reference_nll,
+            "area_gained": area_gained(self.configurations),
+            "trials": float(len(self.results)),
+        }
+
+    def found(self) -> Iterator[tuple[TrialResult, bool]]:
+        """Each trial that has finished, and whether its configuration is on the frontier."""
+        best = self.configurations[self.configurations["on_frontier"]]
+        on_frontier = {(row.variant, row.decoder, row.knobs) for row in best.itertuples()}
+        for result, run in zip(self.results, self.runs.itertuples(), strict=True):
+            if result.final:
+                yield result, (run.variant, run.decoder, run.knobs) in on_frontier

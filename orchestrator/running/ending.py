@@ -1,0 +1,125 @@
+"""The end of a sweep: runs are examined; the report is written, shown and sent to MLflow; what to do next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from orchestrator.analysis.results import TrialResult
+from orchestrator.common.commands import program
+from orchestrator.examination.examiner import Examiner
+from orchestrator.examination.findings import Findings
+from orchestrator.examination.pages import PAGE
+from orchestrator.reports.sweep_report import NOTE_FIGURE, Report
+from orchestrator.running.delivery_view import deliver, say_what_is_left
+from orchestrator.running.model_keeping import ModelKeeper
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.tracking.about import write_losses
+from orchestrator.tracking.server.links import ui_command
+from orchestrator.tracking.shown.colours import run_tags
+from orchestrator.tracking.shown.note import note
+from orchestrator.tracking.tracker import MlflowTracker
+
+DONE, FAILED = 0, 1
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Ends a sweep whose trials have ended, or have been interrupted."""
+
+    examiner: Examiner
+    tracker: MlflowTracker
+    console: Console
+
+    @property
+    def spec(self) -> SweepSpec:
+        return self.examiner.spec
+
+    def of(self, trials: Sequence[Trial], *, complete: bool) -> int:
+        """Reports on the trials; `complete` if all have been run.
+
+        Returns:
+            The exit status: 0 when a trial finished, 1 when none did.
+
+        Raises:
+            KeyboardInterrupt: the user interrupted it, before or meanwhile; the sweep can be resumed.
+        """
+        results = [result_of(trial) for trial in trials]
+        checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
+        finished = any(result.final for result in results)
+        if complete and finished:
+            try:
+                self.examiner.examine(self._report(results), checkpoints, self.console)
+            except KeyboardInterrupt:
+                complete = False
+        findings = Findings.of(self.spec, self.examiner.corpus)
+        results = findings.into(results)
+        report = self._report(results)
+        report.show(self.console)
+        paths = self._publish(report, findings) if results else []
+        if complete and finished:
+            with self.console.status("keeping models"):
+                ModelKeeper(self.spec, self.examiner.corpus, self.tracker).keep(report, checkpoints)
+        self.tracker.finish_sweep(
+            status="FINISHED" if complete else "KILLED",
+            metrics=report.metrics() if finished else {},
+            artifacts=paths,
+            note=self._note(report) if results else None,
+        )
+        self._next_steps(paths)
+        say_what_is_left(deliver(self.tracker, self.console), self.spec, self.console)
+        if not complete:
+            raise KeyboardInterrupt
+        if not finished:
+            self.console.print("no trial finished: the failures are in trials.csv and in MLflow", style="red")
+            return FAILED
+        return DONE
+
+    def _report(self, results: Sequence[TrialResult]) -> Report:
+        corpus = self.examiner.corpus
+        return Report.of(f"{corpus.name}: {self.spec.name}", results, corpus.entropy_floor)
+
+    def _publish(self, report: Report, findings: Findings) -> list[Path]:
+        """Writes the report's files and says of each trial what it is; the files."""
+        paths = [*report.write(self.spec.folder), *findings.publish(report, self.tracker)]
+        self.tracker.tag_trials(
+            {
+                result.trial_id: run_tags(result.plan.variant, collapsed=result.collapsed, on_frontier=found)
+                for result, found in report.found()
+            }
+        )
+        return [*paths, write_losses(self.spec.folder, report.results)]
+
+    def _note(self, report: Report) -> str:
+        """What stands above the sweep's run in MLflow."""
+        trial_ids = [result.trial_id for result in report.results]
+        targets = self.tracker.note_targets(trial_ids, ["frontier.html", "frontier.md"], NOTE_FIGURE)
+        return note(targets, report.verdicts(), report.table(links=targets.links))
+
+    def _next_steps(self, paths: Sequence[Path]) -> None:
+        self.console.print()
+        for path in paths:
+            if (path.suffix in (".png", ".html", ".csv") or path.name == PAGE) and path.name != NOTE_FIGURE:
+                self.console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+        say_links(self.console, self.tracker)
+
+
+def say_links(console: Console, tracker: MlflowTracker) -> None:
+    """How to see the sweep in MLflow."""
+    command = ui_command(tracker.tracking_uri, program("mlflow"))
+    if command and tracker.link:
+        console.print(f"next: {command}", highlight=False, soft_wrap=True, markup=False)
+    for what, link in (("compare", tracker.comparison_link), ("runs", tracker.link)):
+        if link:
+            console.print(f"  {what}: {link}", highlight=False, soft_wrap=True, markup=False)
+
+
+def result_of(trial: Trial) -> TrialResult:
+    """What came of a trial of Tune's."""
+    result = trial.last_result or {}
+    return TrialResult.from_tune(trial.trial_id, trial.config, result, errored=trial.status == Trial.ERROR)

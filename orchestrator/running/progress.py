@@ -1,0 +1,253 @@
+"""What a sweep shows while it runs: trials at work, trials done, the best so far, the time left.
+
+On a terminal a live view; elsewhere one plain line per finished trial.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ray import tune
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.common.harmless import harmless
+from orchestrator.common.wording import duration
+from orchestrator.search.trial_plan import TrialPlan, describe
+
+
+@dataclass
+class RunningTrial:
+    """A trial at work: its plan, epochs done, seconds so far, latest metrics."""
+
+    plan: TrialPlan
+    epoch: int = 0
+    seconds: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """What remains of a finished trial; the figures are on validation, None if the trial failed."""
+
+    plan: TrialPlan
+    seconds: float
+    nll: float | None = None
+    kl: float | None = None
+    nll_plus_kl: float | None = None
+    failure: str | None = None
+
+
+@dataclass
+class SweepProgress:
+    """The state of a sweep as people see it; survives a resume."""
+
+    name: str
+    planned: Mapping[str, int]
+    epochs: int
+    concurrency: int
+    running: dict[str, RunningTrial] = field(default_factory=dict)
+    finished: dict[str, FinishedTrial] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(self.planned.values())
+
+    def best(self) -> dict[str, FinishedTrial]:
+        """The lowest NLL + KL on validation so far, by variant."""
+        best: dict[str, FinishedTrial] = {}
+        for trial in self.finished.values():
+            variant = trial.plan.variant
+            if trial.nll_plus_kl is None:
+                continue
+            known = best.get(variant)
+            if known is None or known.nll_plus_kl is None or trial.nll_plus_kl < known.nll_plus_kl:
+                best[variant] = trial
+        return best
+
+    def seconds_left(self) -> float | None:
+        """An estimate: each trial to come costs what its variant's trials have cost so far on average,
+        or the average of all while its variant has none; None before anything is known."""
+        costs: dict[str, list[float]] = {}
+        for trial in self.finished.values():
+            costs.setdefault(trial.plan.variant, []).append(trial.seconds)
+        for running in self.running.values():
+            if running.epoch:
+                whole = running.seconds * self.epochs / running.epoch
+                costs.setdefault(running.plan.variant, []).append(whole)
+        if not costs:
+            return None
+        means = {variant: sum(seconds) / len(seconds) for variant, seconds in costs.items()}
+        overall = sum(means.values()) / len(means)
+        done: dict[str, int] = {}
+        for trial in self.finished.values():
+            done[trial.plan.variant] = done.get(trial.plan.variant, 0) + 1
+        work = sum(
+            max(0, planned - done.get(variant, 0)) * means.get(variant, overall)
+            for variant, planned in self.planned.items()
+        )
+        work -= sum(trial.seconds for trial in self.running.values())
+        return max(0.0, work) / self.concurrency
+
+    def line(self, trial: FinishedTrial) -> str:
+        """One finished trial as a plain line."""
+        return (
+            f"[{len(self.finished)}/{self.total}] {trial.plan.kind} {describe(trial.plan)}: "
+            f"{_figures(trial)} ({trial.seconds:.0f} s), {self._left()}"
+        )
+
+    def view(self) -> RenderableType:
+        """The live view."""
+        failed = sum(trial.failure is not None for trial in self.finished.values())
+        head = Text.assemble(
+            ("sweep ", "dim"), (self.name, "bold"), f"  {len(self.finished)} of {self.total} trials, ",
+            (f"{failed} failed, " if failed else "", "red"), self._left(), overflow="ellipsis", no_wrap=True,
+        )  # fmt: skip
+        bar = ProgressBar(total=self.total, completed=len(self.finished), width=60)
+        running = _table("running", "epoch", "NLL", "KL")
+        for trial in self.running.values():
+            nll, kl = (
+                f"{trial.metrics[name]:.2f}" if name in trial.metrics else "" for name in ("nll", "kl")
+            )
+            running.add_row(_short(trial.plan), f"{trial.epoch}/{self.epochs}", nll, kl)
+        best = _table("best so far", "NLL", "KL", "NLL + KL")
+        for _, finished in sorted(self.best().items(), key=lambda item: item[1].nll_plus_kl or 0.0):
+            figures = (finished.nll, finished.kl, finished.nll_plus_kl)
+            best.add_row(
+                _short(finished.plan), *(f"{figure:.2f}" for figure in figures if figure is not None)
+            )
+        parts: list[RenderableType] = [head, bar, Text("\n")]  # a bar has no line end of its own
+        if running.row_count:
+            parts += [running, Text()]
+        if best.row_count:
+            parts += [best, Text("validation, nats per sentence", "dim")]
+        elif not running.row_count:
+            parts.append(Text("starting the first trials", "dim"))
+        return Group(*parts)
+
+    def _left(self) -> str:
+        if len(self.finished) >= self.total:
+            return "done"
+        seconds = self.seconds_left()
+        return "estimating the time left" if seconds is None else f"about {duration(seconds)} left"
+
+
+class ProgressCallback(tune.Callback):
+    """Feeds a SweepProgress from Ray Tune's events and shows it, from the `with` block's begin to its end."""
+
+    def __init__(self, progress: SweepProgress, console: Console) -> None:
+        self.progress, self.console = progress, console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        self._show()
+        return self
+
+    @harmless
+    def __exit__(self, *error: object) -> None:
+        """What the live view last showed stays on the terminal."""
+        if self._live is not None:
+            self._live.stop()
+
+    @harmless
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.progress.finished.pop(trial.trial_id, None)  # failed before the resume
+        self._running(trial)
+        self._show()
+
+    @harmless
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        running = self._running(trial)
+        running.epoch, running.metrics = result["epoch"], result["metrics"]
+        running.seconds = result["time_total_s"]
+        self._show()
+
+    @harmless
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._finish(trial, trial.last_result.get("failure"))
+
+    @harmless
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(f"{describe(TrialPlan.from_config(trial.config))} is tried again: {last_error(trial)}")
+
+    @harmless
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(f"{describe(TrialPlan.from_config(trial.config))} is given up: {last_error(trial)}")
+        self._finish(trial, "error")
+
+    def get_state(self) -> dict[str, Any]:
+        return {"finished": self.progress.finished}
+
+    @harmless
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.progress.finished = state["finished"]
+        self._show()
+
+    def _running(self, trial: Any) -> RunningTrial:
+        plan = TrialPlan.from_config(trial.config)
+        return self.progress.running.setdefault(trial.trial_id, RunningTrial(plan))
+
+    def _finish(self, trial: Any, failure: str | None) -> None:
+        self.progress.running.pop(trial.trial_id, None)
+        final = {} if failure else trial.last_result.get("final", {})
+        finished = FinishedTrial(
+            TrialPlan.from_config(trial.config),
+            trial.last_result.get("time_total_s", 0.0),
+            final.get("best/nll"),
+            final.get("best/kl"),
+            final.get("best/nll_plus_kl"),
+            failure,
+        )
+        self.progress.finished[trial.trial_id] = finished
+        if self._live is None:
+            self._say(self.progress.line(finished))
+        self._show()
+
+    def _say(self, line: str) -> None:
+        """A plain line; above the live view if there is one."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def _show(self) -> None:
+        if self._live is not None:
+            self._live.update(self.progress.view(), refresh=True)
+
+
+def _table(first: str, *figures: str) -> Table:
+    """A table whose first column gives way where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="ellipsis")
+    for title in figures:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _short(plan: TrialPlan) -> Text:
+    return Text(describe(plan), no_wrap=True)
+
+
+def last_error(trial: Any) -> str:
+    """The latest of a trial's errors in a line, and the file in which Tune keeps all of them."""
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except (TypeError, OSError):
+        return "unknown"
+    lines = [line for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
+    traceback = any(line.startswith("Traceback") or "ray::" in line for line in lines[:1])
+    return f"{lines[-1 if traceback else 0]} ({os.path.relpath(trial.error_file)})" if lines else "unknown"
+
+
+def _figures(trial: FinishedTrial) -> str:
+    if trial.nll is None or trial.kl is None or trial.nll_plus_kl is None:
+        return f"failed ({trial.failure})".replace("_", " ")
+    return f"NLL {trial.nll:.2f} + KL {trial.kl:.2f} = {trial.nll_plus_kl:.2f}"

@@ -1,0 +1,75 @@
+"""Ray while a sweep runs: started on this machine, or the cluster that RAY_ADDRESS names."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+from rich.console import Console
+
+import trainables
+from orchestrator.common.interrupts import interrupts_ignored
+from orchestrator.spec.sweep_spec import SweepSpec
+
+
+@contextlib.contextmanager
+def ray_running(console: Console) -> Iterator[None]:
+    """Ray runs, or is there, in this block."""
+    try:
+        with console.status("starting Ray"):  # seen on a terminal only
+            _start()
+        yield
+    finally:
+        with interrupts_ignored():  # interrupted, Ray ends this process at once, with a status of its own
+            ray.shutdown()
+
+
+def cluster_resources() -> dict[str, float]:
+    """What Ray has: CPU, GPU, and so on."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return have
+
+
+def trials_at_once(spec: SweepSpec) -> int:
+    """How many trials fit on the cluster as it is now, or as many as the spec says."""
+    if spec.max_concurrent is not None:
+        return spec.max_concurrent
+    have = cluster_resources()
+    fits = [have.get("CPU", 0.0) / spec.resources.cpus]
+    if spec.resources.gpus:
+        fits.append(have.get("GPU", 0.0) / spec.resources.gpus)
+    return max(1, int(min(fits)))
+
+
+def _start() -> None:
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # ProgressCallback says it in a line
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a list of the trials that failed
+    logging.getLogger("ray.tune.execution.experiment_state").addFilter(worth_saying)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        options |= {"runtime_env": {"py_modules": [trainables]}}  # the nodes need the trials' code
+    else:
+        options |= {"address": "local", "include_dashboard": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        ray.init(**options)
+    # What a batch scheduler sends ends the sweep as Ctrl-C does; Ray has set a handler of its own.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a failed snapshot is more than a file that Tune renamed while it copied its own folder; the
+    next snapshot has what that one lacks."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, FileNotFoundError) and "-tmp-searcher-state" in str(error))

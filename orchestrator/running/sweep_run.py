@@ -1,0 +1,134 @@
+"""A sweep's life, from what is announced to the last word."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from orchestrator.common.interrupts import interrupts_heard
+from orchestrator.common.wording import plural
+from orchestrator.examination.examiner import Examiner
+from orchestrator.running.delivery_view import say_what_is_left
+from orchestrator.running.ending import FAILED, Ending, say_links
+from orchestrator.running.progress import ProgressCallback, SweepProgress
+from orchestrator.running.ray_session import cluster_resources, ray_running, trials_at_once
+from orchestrator.running.storage_guard import StorageGuard
+from orchestrator.running.tune_trials import run_trials
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.searcher import SweepSearcher
+from orchestrator.spec.errors import SpecError
+from orchestrator.spec.sweep_spec import SPEC_FILE, SweepSpec
+from orchestrator.tracking.about import corpus_input, sweep_params, write_about
+from orchestrator.tracking.callback import TrackingCallback
+from orchestrator.tracking.tracker import MlflowTracker
+from trainables.text.splits import Corpus
+
+FAREWELL_S = 5.0
+
+
+class SweepRun:
+    """One sweep in this process. `run` is its life; the methods below it are its stations, in their order."""
+
+    def __init__(self, spec: SweepSpec, corpus: Corpus) -> None:
+        self.spec, self.corpus = spec, corpus
+        self.plan = SearchPlan.of(spec, corpus.longest)
+        self.searcher = SweepSearcher(self.plan)
+        self.console = Console()
+
+    def run(self, *, resume: bool) -> int:
+        """Runs or resumes the sweep and reports.
+
+        Returns:
+            The exit status: 0 when a trial finished, 1 when none did.
+
+        Raises:
+            KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
+            SpecError: MLflow has another sweep of this name.
+        """
+        self._announce()
+        with interrupts_heard(), ray_running(self.console), self._tracked():
+            self._open_mlflow()
+            trials = self._train(resume)
+            return self._end(trials)
+
+    def _announce(self) -> None:
+        spec, corpus, planned = self.spec, self.corpus, self.plan.planned()
+        self.console.print(
+            f"sweep {spec.name}: {plural(sum(planned.values()), 'trial')} of {plural(spec.epochs, 'epoch')} "
+            f"({', '.join(f'{variant} {count}' for variant, count in planned.items())})",
+            highlight=False,
+        )
+        floor = corpus.entropy_floor
+        known = f", entropy floor {floor:.2f} nats per sentence" if floor is not None else ""
+        self.console.print(
+            f"corpus {corpus.name}: {len(corpus.train):,} / {len(corpus.valid):,} / {len(corpus.test):,} "
+            f"sentences, {len(corpus.vocabulary):,} words{known}",
+            highlight=False,
+        )
+        for caution in self.plan.cautions():
+            self.console.print(f"note: {caution}", style="yellow")
+
+    @contextlib.contextmanager
+    def _tracked(self) -> Iterator[None]:
+        """The tracker is there in this block; whatever ends the block, the record does not look as if the
+        sweep still ran."""
+        self.tracker = MlflowTracker(self.spec.tracking_uri, self.spec.name, self.spec.folder)
+        try:
+            yield
+        except BaseException as problem:
+            if not self.tracker.ended:
+                interrupted = isinstance(problem, KeyboardInterrupt)
+                self.tracker.finish_sweep(status="KILLED" if interrupted else "FAILED")
+            if not self.tracker.closed and not self.tracker.refused:
+                say_what_is_left(self.tracker.close(FAREWELL_S), self.spec, self.console)
+            raise
+
+    def _open_mlflow(self) -> None:
+        """Begins the sweep's record, and says where it can be followed."""
+        folder = self.spec.folder
+        with self.console.status("opening MLflow"):
+            problem = self.tracker.start_sweep(
+                params=sweep_params(self.spec, self.corpus),
+                files=[folder / SPEC_FILE, *write_about(folder, self.plan, cluster_resources())],
+                text=corpus_input(self.corpus),
+                spaces={variant.variant: variant.distributions for variant in self.plan.variants},
+                trials=sum(self.plan.planned().values()),
+            )
+        if self.tracker.refused:
+            raise SpecError(str(problem))
+        if problem is not None:
+            text = f"warning: MLflow does not answer, the sweep goes on: {problem}"
+            self.console.print(text, style="yellow", markup=False)
+        say_links(self.console, self.tracker)
+
+    def _train(self, resume: bool) -> list[Trial]:
+        """All trials; says so if something stopped them."""
+        self.concurrency = trials_at_once(self.spec)
+        progress = SweepProgress(self.spec.name, self.plan.planned(), self.spec.epochs, self.concurrency)
+        guard = StorageGuard(self.spec.folder)
+        with ProgressCallback(progress, self.console) as shown:
+            trials = run_trials(
+                self.spec,
+                self.corpus,
+                self.searcher,
+                guard,
+                [shown, TrackingCallback(self.tracker)],
+                concurrency=self.concurrency,
+                resume=resume,
+            )
+        if guard.problem is not None:
+            self.console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
+        return trials
+
+    def _end(self, trials: list[Trial]) -> int:
+        """Examination, report, models, delivery; the exit status."""
+        if not self.spec.folder.is_dir():
+            self.tracker.finish_sweep(status="KILLED")
+            self.tracker.close(FAREWELL_S)
+            return FAILED
+        examiner = Examiner(self.spec, self.corpus, self.concurrency)
+        ending = Ending(examiner, self.tracker, self.console)
+        return ending.of(trials, complete=self.searcher.finished)

@@ -1,0 +1,84 @@
+"""The trials of a sweep under Ray Tune: what each may use, when it is saved, how they go on after a stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from pyarrow.fs import FileSelector, FileSystem
+from ray import tune
+from ray.tune.experiment import Trial
+
+from orchestrator.search.searcher import ReconcileCallback, SweepSearcher
+from orchestrator.spec.sweep_spec import SweepSpec
+from trainables.text.splits import Corpus
+from trainables.trainable import TextVAETrainable, TrialSettings
+
+TUNE_FOLDER = "tune"
+CHECKPOINTS_A_TRIAL = 5
+FAILURES_A_TRIAL = 3
+
+
+def run_trials(
+    spec: SweepSpec,
+    corpus: Corpus,
+    searcher: SweepSearcher,
+    stop: tune.Stopper,
+    callbacks: Sequence[tune.Callback],
+    *,
+    concurrency: int,
+    resume: bool,
+) -> list[Trial]:
+    """Runs all trials, or goes on with them; in the order in which they were begun.
+
+    By `tune.run` and not by a Tuner, which on a restore brings back searcher, callbacks and limits as it
+    pickled them at the start: the present ones take over the earlier state here.
+    """
+    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
+    resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
+    again = tune.ResumeConfig.ResumeType.RESUME
+    interrupt = signal.getsignal(signal.SIGINT)
+    analysis = tune.run(
+        tune.with_resources(
+            tune.with_parameters(TextVAETrainable, settings=_settings(spec), corpus=corpus), resources
+        ),
+        name=TUNE_FOLDER,
+        storage_path=spec.checkpoint_folder,
+        num_samples=-1,  # until the searcher has finished
+        search_alg=searcher,
+        stop=stop,
+        max_concurrent_trials=concurrency,
+        reuse_actors=True,
+        callbacks=[ReconcileCallback(searcher), *callbacks],
+        max_failures=FAILURES_A_TRIAL,
+        raise_on_failed_trial=False,
+        verbose=0,
+        checkpoint_config=tune.CheckpointConfig(
+            num_to_keep=1,
+            checkpoint_frequency=max(1, spec.epochs // CHECKPOINTS_A_TRIAL),
+            checkpoint_at_end=True,
+        ),
+        resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
+        resources_per_trial=resources if resumed else None,  # of trials begun before the resume
+    )
+    signal.signal(signal.SIGINT, interrupt)  # Tune leaves a handler that would swallow the next Ctrl-C
+    # A restore puts Tune's trials in another order; their tags begin with the number of each.
+    return sorted(analysis.trials or (), key=lambda trial: int(trial.experiment_tag.partition("_")[0]))
+
+
+def _settings(spec: SweepSpec) -> TrialSettings:
+    return TrialSettings(
+        epochs=spec.epochs,
+        device="cuda" if spec.resources.gpus else "cpu",
+        gpus=spec.resources.gpus,
+        threads=max(1, int(spec.resources.cpus)),
+        iw_samples=spec.iw_samples,
+        iw_sentences=spec.iw_sentences,
+    )
+
+
+def _has_state(folder: str) -> bool:
+    """Whether Tune has saved anything there to go on with."""
+    filesystem, path = FileSystem.from_uri(folder)
+    files = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
+    return any(file.base_name.startswith("experiment_state") for file in files)

@@ -1,0 +1,73 @@
+"""Typed records that cross boundaries: what a trial is told to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trainables.model.variant import Variant
+from trainables.variants import load_variant
+
+Kind = Literal["baseline", "trial", "replicate"]
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """One trial: a variant with these knobs set, trained with this seed.
+
+    Attributes:
+        kind: "baseline" for the language model, "trial" for what the search asked for, "replicate" for a
+            variant's best configuration once more on a fresh seed.
+        searched: the knobs that tell this configuration from the variant's others; part of `knobs`.
+    """
+
+    variant: str
+    kind: Kind
+    knobs: Mapping[str, Any]
+    seed: int
+    searched: tuple[str, ...] = ()
+
+    def build(self) -> Variant:
+        """The variant with the knobs set."""
+        return load_variant(self.variant).with_knobs(self.knobs)
+
+    @property
+    def label(self) -> str:
+        """The searched knobs as text, "cycles=4 ramp_share=0.5"; empty where there are none."""
+        return " ".join(f"{knob}={short(self.knobs[knob])}" for knob in self.searched)
+
+    def config(self) -> dict[str, Any]:
+        """As Ray Tune's trial configuration."""
+        return {
+            "variant": self.variant,
+            "kind": self.kind,
+            "knobs": dict(self.knobs),
+            "seed": self.seed,
+            "searched": list(self.searched),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TrialPlan:
+        """The inverse of `config`."""
+        return cls(
+            config["variant"], config["kind"], config["knobs"], config["seed"], tuple(config["searched"])
+        )
+
+
+def short(value: object) -> str:
+    """A knob's value for people: floats with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def describe(plan: TrialPlan) -> str:
+    """A trial in few words: variant, decoder where it is not the usual one, searched knobs, seed."""
+    decoder = plan.build().decoder_label
+    parts = [plan.variant]
+    if plan.kind == "baseline":
+        parts.append(decoder)
+    if plan.label:
+        parts.append(plan.label)
+    if plan.kind != "trial" or not plan.searched:
+        parts.append(f"seed {plan.seed}")
+    return " ".join(parts)

@@ -1,0 +1,41 @@
+"""Commands in messages work in the user's shell."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.common.commands import program
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    programs = tmp_path / "project" / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "mlflow"):
+        (programs / name).touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(tmp_path / "project")
+    return programs
+
+
+def test_a_path_where_the_environment_is_not_activated(environment: Path) -> None:
+    assert program("mlflow") == ".venv/bin/mlflow"
+
+
+def test_the_name_where_it_is(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{environment}{os.pathsep}/nowhere")
+    assert program("mlflow") == "mlflow"
+
+
+def test_the_whole_path_from_far_away(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = environment.parents[2] / "a" / "b"
+    far.mkdir(parents=True)
+    monkeypatch.chdir(far)
+    assert program("mlflow") == str(environment / "mlflow")
+
+
+def test_the_name_where_there_is_no_such_program(environment: Path) -> None:
+    assert program("tensorboard") == "tensorboard"

@@ -1,0 +1,324 @@
+"""Whole sweeps through the command, with Ray and MLflow as users have them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator.running.ray_session import worth_saying
+from orchestrator.spec.sweep_spec import SweepSpec
+from tests.sweep_process import (
+    FINISHED_LINE,
+    RESUME,
+    Sweep,
+    control_c,
+    kill_one_trial,
+    processes_below,
+    read_until,
+    reader,
+    trial_is_done,
+    wait_gone,
+    write_corpus,
+)
+
+RUN = {"language_model": 2, "vanilla": 2, "cyclical": 4, "annealed": 2}
+LONGER = (
+    *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
+    *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
+)  # ten trials of some seconds
+LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
+
+
+def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
+    """Every planned trial once in MLflow and in trials.csv, each with all of its epochs; so many others in
+    MLflow that had just begun, when a crash came before Tune had saved that they exist."""
+    trials = sweep.trials("s")
+    assert Counter(trials["variant"]) == planned
+    assert set(trials["failure"]) == {""}
+    assert not trials.duplicated(["variant", "kind", "seed", "knobs"]).any()
+    mlflow = reader(sweep)
+    runs = mlflow.trials()
+    others = runs.keys() - set(trials["trial_id"])
+    assert len(others) <= lost
+    assert {runs.pop(trial_id).info.status for trial_id in others} <= {"KILLED"}
+    assert set(runs) == set(trials["trial_id"])
+    for trial_id, run in runs.items():
+        assert run.info.status == "FINISHED"
+        assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, epochs + 1))
+    assert mlflow.parent().info.status == "FINISHED"
+    return trials
+
+
+def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
+    _, lines = small
+    assert lines[0] == (
+        "sweep s: 12 trials of 2 epochs (language_model 2, vanilla 2, cyclical 4, annealed 4)"
+    )
+    matches = [match for line in lines if (match := FINISHED_LINE.match(line))]
+    assert [match[1] for match in matches] == [str(number) for number in range(1, 11)]
+    assert {match[2] for match in matches} == {"12"}  # two that were to replicate annealed's best
+    assert Counter(match[3] for match in matches) == {"baseline": 2, "trial": 6, "replicate": 2}
+    failed = [match[4] for match in matches if match[5] == "failed (diverged)"]
+    assert [description.split()[0] for description in failed] == ["annealed"] * 2
+
+
+def test_it_ends_with_table_and_ways_to_go_on(small: tuple[Sweep, list[str]]) -> None:
+    _, lines = small
+    text = "\n".join(lines[lines.index(next(line for line in lines if line.startswith("[10/"))) :])
+    assert "variant and knobs" in text
+    assert re.search(r"annealed \(.*\) failed in 1 of 1 run", " ".join(text.split()))
+    assert "sweeps/s/frontier.png" in text
+    assert re.search(r"^next: .*mlflow ui", text, re.M)
+
+
+def test_the_files_of_a_sweep(small: tuple[Sweep, list[str]]) -> None:
+    sweep, _ = small
+    folder = sweep.folder / "sweeps" / "s"
+    trials = sweep.trials("s")
+    assert Counter(trials["variant"]) == RUN
+    assert Counter(trials["failure"]) == {"": 8, "diverged": 2}
+    assert trials[trials["failure"] == ""]["nll_plus_kl"].astype(float).between(0, 100).all()
+    assert set(trials[trials["failure"] == "diverged"]["nll"]) == {""}
+    replicates = trials[trials["kind"] == "replicate"]
+    assert sorted(replicates["seed"]) == [1, 2]
+    assert replicates["knobs"].nunique() == 1
+    assert set(replicates["knobs"]) <= set(trials[trials["kind"] == "trial"]["knobs"])
+    frontier = pd.read_csv(folder / "frontier.csv", keep_default_na=False)
+    assert frontier["runs"].sum() + 1 == len(trials)  # of cyclical's best its two replicates only
+    assert len(frontier) == trials.groupby(["variant", "knobs"]).ngroups
+    assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves", "equal_compute"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert set(trials[trials["failure"] == ""]["gpu_seconds"].astype(float)) == {0.0}
+    equal = pd.read_csv(folder / "equal_compute.csv", keep_default_na=False)
+    equal = equal[equal["budget_in"] == "tokens"]
+    assert len(equal) == len(frontier)
+    assert set(equal["budget"]) == set(trials[trials["kind"] == "baseline"]["tokens"].astype(float))
+    finished = equal[equal["variant"] != "annealed"]  # whose trials diverge
+    assert set(finished["epochs"].astype(float)) == {2.0}
+    assert finished["nll_plus_kl"].astype(float).between(0, 100).all()
+    html = (folder / "frontier.html").read_text()
+    assert 'id="curves"' in html
+    assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)\s*=", html)
+    markdown = (folder / "frontier.md").read_text().splitlines()
+    assert sum(line.startswith("| ") for line in markdown) >= 2
+    spec = SweepSpec.load(folder / "sweep.yaml")
+    assert (spec.trials, spec.epochs, str(spec.corpus)) == (2, 2, f"{sweep.folder}/text.txt")
+
+
+def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
+    sweep, _ = small
+    mlflow = reader(sweep)
+    parent, runs = mlflow.parent(), mlflow.trials()
+    trials = sweep.trials("s").set_index("trial_id")
+    assert set(runs) == set(trials.index)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["trials"] == 10
+    assert {"frontier.png", "frontier.html", "curves.png", "equal_compute.csv", "sweep.yaml"} <= set(
+        mlflow.artifacts()
+    )
+    for trial_id, run in runs.items():
+        expected = trials.loc[trial_id]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["variant"] == expected["variant"]
+        assert run.data.tags["orchestrator.kind"] == expected["kind"]
+        assert run.info.status == ("FAILED" if expected["failure"] else "FINISHED")
+        if not expected["failure"]:
+            assert [step for step, _ in mlflow.history(trial_id, "kl")] == [1, 2]
+            assert [value for _, value in mlflow.history(trial_id, "gpu_seconds")] == [0.0, 0.0]
+            assert run.data.metrics["test/nll"] == pytest.approx(float(expected["nll"]), rel=1e-6)
+            assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
+
+
+def test_no_process_is_left(small: tuple[Sweep, list[str]]) -> None:
+    sweep, _ = small
+    for entry in Path("/proc").iterdir():
+        try:
+            assert not (entry / "cwd").resolve().is_relative_to(sweep.folder)
+        except OSError:
+            continue
+
+
+def test_a_snapshot_that_a_renamed_file_spoilt_is_not_worth_saying() -> None:
+    def said(error: Exception) -> bool:
+        about = (type(error), error, None)
+        return worth_saying(logging.LogRecord("tune", logging.ERROR, "", 0, "failed", None, about))
+
+    assert not said(FileNotFoundError("Failed to open local file '/tune/.20eb-tmp-searcher-state-1.pkl'"))
+    assert said(FileNotFoundError("Failed to open local file '/tune/experiment_state.json'"))
+    assert said(OSError("No space left on device: .20eb-tmp-searcher-state-1.pkl"))
+    assert worth_saying(logging.LogRecord("tune", logging.ERROR, "", 0, "failed", None, None))
+
+
+# -- interrupted and resumed ---------------------------------------------------------------------------
+
+
+def interrupted(
+    sweep: Sweep, after: int, end: Callable[..., None], *arguments: str
+) -> tuple[int, str, float]:
+    """Exit status, standard error, and the seconds that it took to end; no process of it stays."""
+    with sweep.started(*arguments) as process:
+        read_until(process, trial_is_done(after))
+        time.sleep(1.0)
+        below = processes_below(process.pid)
+        start = time.monotonic()
+        end(process)
+        _, errors = process.communicate(timeout=120)
+        took = time.monotonic() - start
+    wait_gone(below)
+    return process.returncode, errors, took
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_control_c_and_resume(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    status, errors, took = interrupted(sweep, 3, control_c, *LONGER)
+    print(f"the first Ctrl-C took {took:.1f} s")
+    assert status == 130
+    assert RESUME.fullmatch(errors)
+    assert took < 60
+    early = sweep.trials("s")
+    assert 3 <= len(early) < 8  # those that have ended, and no others
+    assert set(early["failure"]) == {""}
+    states = {name: run.info.status for name, run in reader(sweep).trials().items()}
+    assert {name for name, state in states.items() if state == "FINISHED"} == set(early["trial_id"])
+    assert set(states.values()) <= {"FINISHED", "KILLED"}
+    assert reader(sweep).parent().info.status == "KILLED"
+
+    start = time.monotonic()
+    done = sweep.run("--resume", "s")
+    print(f"the resumed sweep took {time.monotonic() - start:.1f} s")
+    assert (done.returncode, done.stderr) == (0, "")
+    numbers = [int(match[1]) for line in done.stdout.splitlines() if (match := FINISHED_LINE.match(line))]
+    assert numbers == list(range(len(early) + 1, 9))  # what is finished is not run again
+    late = assert_complete(sweep, LONGER_PLANNED, 8).set_index("trial_id")
+    for _, trial in early.iterrows():
+        assert float(late.loc[trial["trial_id"], "nll"]) == float(trial["nll"])
+
+    again = sweep.run("--resume", "s")  # nothing is left to do: the report once more
+    assert (again.returncode, again.stderr) == (0, "")
+    assert not any(FINISHED_LINE.match(line) for line in again.stdout.splitlines())
+    assert "examined [" not in again.stdout
+    assert_complete(sweep, LONGER_PLANNED, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    # Epochs enough for a second process to start while the first trains.
+    one_by_one = (*LONGER, "--epochs", "32", "--max-concurrent", "1")
+    status, _, _ = interrupted(sweep, 3, lambda process: process.kill(), *one_by_one)
+    assert status == -9
+    finished = {name for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
+    done = sweep.run("--resume", "s", "--max-concurrent", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    rerun = sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines())
+    assert rerun == 8 - len(finished)
+    assert_complete(sweep, LONGER_PLANNED, 32, lost=1)
+    runs = {name: run.info for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
+    assert finished <= set(runs)
+    early = sorted((runs[name].start_time, runs[name].end_time) for name in finished)
+    late = sorted((run.start_time, run.end_time) for name, run in runs.items() if name not in finished)
+    assert not any(later[0] < earlier[1] for earlier, later in pairwise(early))
+    assert any(later[0] < earlier[1] for earlier, later in pairwise(late))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
+    def twice(process: subprocess.Popen[str]) -> None:
+        control_c(process)
+        time.sleep(0.5)
+        control_c(process)
+
+    sweep = Sweep(tmp_path)
+    status, errors, took = interrupted(sweep, 1, twice, *LONGER)
+    print(f"two Ctrl-C took {took:.1f} s")
+    assert status == 130
+    assert RESUME.fullmatch(errors)
+    assert took < 30
+    assert sweep.run("--resume", "s").returncode == 0
+    assert_complete(sweep, LONGER_PLANNED, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_control_c_again_and_again(tmp_path: Path) -> None:
+    def until_it_ends(process: subprocess.Popen[str]) -> None:
+        while process.poll() is None:
+            control_c(process)
+            time.sleep(0.3)
+
+    sweep = Sweep(tmp_path)
+    status, errors, _ = interrupted(sweep, 1, until_it_ends, *LONGER)
+    assert status in (130, -signal.SIGINT)  # to a shell both are 130
+    assert RESUME.fullmatch(errors)
+    assert sweep.run("--resume", "s").returncode == 0
+    assert_complete(sweep, LONGER_PLANNED, 8)
+
+
+# -- failures ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_killed_trial_is_tried_again_then_fails_then_counts_after_a_resume(tmp_path: Path) -> None:
+    arguments = (
+        *("--variants", "cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "1"),
+        *("--replicates", "1", "--max-sentences", "700", "--max-concurrent", "1", "--name", "s"),
+    )
+    once = Sweep(tmp_path)
+    with once.started(*arguments) as process:
+        read_until(process, trial_is_done(1))
+        time.sleep(0.5)
+        kill_one_trial(process)
+        output, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    assert "failed" not in output
+    assert len(re.findall(r"^cyclical .* is tried again: The actor died .*error\.txt\)$", output, re.M)) == 1
+    trials = assert_complete(once, {"language_model": 1, "cyclical": 3}, 8)
+    (tmp_path / "again").mkdir()
+    sweep = Sweep(tmp_path / "again")
+    with sweep.started(*arguments) as process:
+        read_until(process, trial_is_done(1))
+        for _ in range(4):  # three tries more, and no other
+            kill_one_trial(process)
+            time.sleep(0.3)
+        output, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    assert output.count("failed (error)") == 1
+    assert (output.count(" is tried again: "), output.count(" is given up: ")) == (3, 1)
+    broken = sweep.trials("s")
+    assert sorted(broken["failure"]) == ["", "", "", "error"]
+
+    done = sweep.run("--resume", "s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line[:6] for line in done.stdout.splitlines() if FINISHED_LINE.match(line)] == ["[4/4] "]
+    resumed = assert_complete(sweep, {"language_model": 1, "cyclical": 3}, 8)
+    first = [frame[frame["kind"] == "baseline"]["nll"].item() for frame in (trials, resumed)]
+    assert first[0] == first[1]
+
+
+@pytest.mark.slow
+def test_a_sweep_of_which_nothing_finishes(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "text.txt")
+    sweep = Sweep(tmp_path)
+    done = sweep.run(
+        *("--corpus", "text.txt", "--variants", "vanilla", "--trials", "1", "--epochs", "2", "--name", "s"),
+        *("--baseline-seeds", "1", "--set", "learning_rate=1e300"),
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.count("failed (diverged)") == 2
+    assert reader(sweep).parent().info.status == "FINISHED"

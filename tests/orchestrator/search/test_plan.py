@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.trial_plan import TrialPlan, short
+from orchestrator.spec.sweep_spec import SweepSpec
+
+
+def plan_of(**options: Any) -> SearchPlan:
+    asked = {"variants": "vanilla,cyclical", "trials": 4, "baseline_seeds": 3, "replicates": 2, "seed": 5}
+    return SearchPlan.of(SweepSpec.load(None, {"name": "s", **asked, **options}))
+
+
+def test_planned_counts_the_baselines_first() -> None:
+    planned = plan_of().planned()
+    assert planned == {"language_model": 3, "vanilla": 4, "cyclical": 6}
+    assert list(planned) == ["language_model", "vanilla", "cyclical"]
+
+
+def test_a_variant_without_searched_knobs_is_not_replicated() -> None:
+    plan = plan_of()
+    vanilla, cyclical = plan.variants
+    assert (plan.repeats(vanilla), plan.repeats(cyclical)) == (0, 2)
+    fixed = plan_of(set=["cycles=2", "ramp_share=0.5", "word_keep_rate=1"])
+    assert fixed.planned() == {"language_model": 3, "vanilla": 4, "cyclical": 4}
+
+
+def test_all_decoders_of_a_seed_before_the_next_seed() -> None:
+    plan = plan_of(variants="vanilla,dilated", baseline_seeds=2)
+    trials = list(plan.baseline_trials())
+    decoders = len(plan.baselines)
+    assert decoders > 1
+    assert len(trials) == plan.planned()["language_model"] == 2 * decoders
+    assert [trial.seed for trial in trials] == [5] * decoders + [6] * decoders
+    assert [trial.knobs for trial in trials[:decoders]] == [trial.knobs for trial in trials[decoders:]]
+    assert len({trial.build().decoder.label for trial in trials}) == decoders
+    assert {(trial.variant, trial.kind, trial.searched) for trial in trials} == {
+        ("language_model", "baseline", ())
+    }
+
+
+def test_seeds_of_searched_trials_and_replicates() -> None:
+    plan = plan_of(set=["word_keep_rate=0.9"])
+    vanilla, cyclical = plan.variants
+    found = {"cycles": 3, "ramp_share": 0.25}
+    assert [plan.searched_trial(vanilla, number, {}).seed for number in range(3)] == [5, 6, 7]
+    trials = [plan.searched_trial(cyclical, number, found) for number in range(3)]
+    assert [trial.seed for trial in trials] == [5] * 3
+    assert trials[0].knobs == {"word_keep_rate": 0.9, **found}
+    assert trials[0].searched == ("cycles", "ramp_share")
+    again = [plan.replicate(trials[0], number) for number in range(2)]
+    assert [trial.seed for trial in again] == [6, 7]  # none that took part in the search
+    assert {trial.kind for trial in again} == {"replicate"}
+    assert {trial.label for trial in again} == {"cycles=3 ramp_share=0.25"}
+
+
+@pytest.mark.parametrize("value", [0.123456, 3, "logistic", 1.0, 1e-5])
+def test_knobs_as_text(value: object) -> None:
+    shown = {0.123456: "0.1235", 3: "3", "logistic": "logistic", 1.0: "1", 1e-5: "1e-05"}
+    assert short(value) == shown[value]  # type: ignore[index]
+
+
+def test_a_plan_as_tunes_configuration_and_back() -> None:
+    plan = TrialPlan("cyclical", "trial", {"cycles": 3, "word_keep_rate": 0.5}, 9, ("cycles",))
+    assert TrialPlan.from_config(plan.config()) == plan
+    assert plan.label == "cycles=3"
+    assert plan.build().knobs()["cycles"] == 3
+    assert plan.build().knobs()["word_keep_rate"] == 0.5
+
+
+def test_a_search_of_what_the_baseline_has_fixed_is_said() -> None:
+    spec = SweepSpec.load(None, {"name": "s", "variants": "vanilla,cyclical"})
+    assert SearchPlan.of(spec).cautions() == []
+    unfair = spec.model_copy(update={"ranges": {"learning_rate": [0.001, 0.01], "cycles": [1, 3]}})
+    assert SearchPlan.of(unfair).cautions() == [
+        f"{name} searches learning_rate, its baseline does not: some gain may be theirs"
+        for name in ("vanilla", "cyclical")
+    ]

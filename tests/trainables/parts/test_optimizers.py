@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from trainables.parts.optimizers import SGD, Adam, DecayState
+from trainables.parts.part import KnobError
+
+
+def timeline(optimizer: SGD, losses: list[float]) -> list[int]:
+    """Decays after each epoch, until training ends."""
+    state, decays = DecayState(), []
+    for epoch, loss in enumerate(losses, 1):
+        state = optimizer.after_epoch(state, epoch, loss)
+        decays.append(state.decays)
+        if optimizer.exhausted(state):
+            break
+    return decays
+
+
+def test_decay_timeline_of_he_by_hand() -> None:
+    # Better until epoch 3, then ever worse: a decay at 16 and every second epoch, the fifth ends it.
+    decays = timeline(SGD(), [3.0, 2.0, 1.0, *(float(epoch) for epoch in range(4, 50))])
+    assert decays == [0] * 15 + [1, 1, 2, 2, 3, 3, 4, 4, 5]
+
+
+def test_after_a_decay_epochs_are_compared_with_its_loss_not_with_the_best() -> None:
+    # The decay at epoch 3 has loss 6: 5 and 4 are better, 4.5 and 4.4 worse than 4, though all are above 1.
+    assert timeline(SGD(decay_from=0), [1.0, 5.0, 6.0, 5.0, 4.0, 4.5, 4.4]) == [0, 0, 1, 1, 1, 1, 2]
+
+
+def test_an_epoch_that_is_not_worse_starts_the_count_anew() -> None:
+    optimizer = SGD(decay_patience=3, decay_from=0)
+    assert timeline(optimizer, [3.0, 4.0, 4.0, 3.0, 4.0, 4.0, 4.0]) == [0, 0, 0, 0, 0, 0, 1]
+
+
+def test_better_epochs_do_not_decay() -> None:
+    assert timeline(SGD(decay_patience=1, decay_from=0), [30.0 - n for n in range(30)]) == [0] * 30
+
+
+def test_the_rate_halves_with_each_decay() -> None:
+    assert [SGD().scale(DecayState(decays=n)) for n in range(4)] == [1, 0.5, 0.25, 0.125]
+    assert [SGD(decay_factor=0.1).scale(DecayState(decays=n)) for n in (0, 2)] == pytest.approx([1, 0.01])
+
+
+def test_adam_keeps_its_rate_for_ever() -> None:
+    state = DecayState()
+    for epoch in range(1, 60):
+        state = Adam().after_epoch(state, epoch, float(epoch))
+    assert (Adam().scale(state), Adam().exhausted(state)) == (1.0, False)
+
+
+def test_an_sgd_step_by_hand() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = SGD(learning_rate=0.5).build([weight])
+    for _ in range(2):
+        weight.grad = torch.tensor([1.0, 4.0])
+        optimizer.step()
+    assert weight.tolist() == [0.0, -6.0]
+
+
+def test_adam_steps_by_hand() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = Adam(learning_rate=0.01).build([weight])
+    expected, first, second = [1.0, -2.0], [0.0, 0.0], [0.0, 0.0]
+    for step, gradient in enumerate(([1.0, -3.0], [-2.0, 0.5], [0.1, 7.0]), 1):
+        weight.grad = torch.tensor(gradient)
+        optimizer.step()
+        for i, g in enumerate(gradient):
+            first[i] = 0.9 * first[i] + 0.1 * g
+            second[i] = 0.999 * second[i] + 0.001 * g * g
+            mean, square = first[i] / (1 - 0.9**step), second[i] / (1 - 0.999**step)
+            expected[i] -= 0.01 * mean / (square**0.5 + 1e-8)
+    assert weight.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
+def test_no_parameters_at_all_are_fine(optimizer: SGD | Adam) -> None:
+    built = optimizer.build([])
+    built.step()
+    assert built.state_dict()["param_groups"][0]["params"] == []
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "rule"),
+    [
+        ("learning_rate", 0.0, "> 0"),
+        ("decay_factor", 1.0, r"in \(0, 1\)"),
+        ("decay_patience", 0, ">= 1"),
+        ("decay_from", -1, ">= 0"),
+        ("max_decays", 0, ">= 1"),
+    ],
+)
+def test_values_out_of_range_are_refused(knob: str, value: float, rule: str) -> None:
+    with pytest.raises(KnobError, match=f"{knob} must be {rule}, got {value}"):
+        SGD(**{knob: value})

@@ -1,0 +1,99 @@
+"""Optimisers and their learning-rate control."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from trainables.parts.part import Part, require
+
+
+@dataclass(frozen=True)
+class DecayState:
+    """What learning-rate control remembers between epochs; `reference` is the loss that an epoch must not
+    exceed."""
+
+    worse_epochs: int = 0
+    decays: int = 0
+    reference: float = math.inf
+
+
+class Optimizer(Part, ABC):
+    """Configuration of an optimiser. The inference network and the generator get one each."""
+
+    learning_rate: float
+
+    @abstractmethod
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """The torch optimiser; `parameters` may be none at all, as a language model's encoder has."""
+
+    def after_epoch(self, state: DecayState, epoch: int, loss: float) -> DecayState:
+        """The control's state after an epoch, counted from 1, with its validation NLL + KL; one more decay
+        asks for a rollback and a lower rate."""
+        return state
+
+    def scale(self, state: DecayState) -> float:
+        """Factor on the learning rate."""
+        return 1.0
+
+    def exhausted(self, state: DecayState) -> bool:
+        """Whether learning-rate control ends the training."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(Optimizer, name="adam"):
+    """Adam (Kingma & Ba 2015) at a constant rate."""
+
+    learning_rate: float = 0.002
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(Optimizer, name="sgd"):
+    """Plain SGD with decay on a plateau and rollback to the best checkpoint (He et al. 2019).
+
+    An epoch is worse if its validation NLL + KL exceeds that of the last one that was not worse. After
+    `decay_patience` worse epochs in a row, though never in the first `decay_from` epochs, the rate is
+    multiplied by `decay_factor`, and the loss of that epoch is what the next are compared with. After
+    `max_decays` decays training ends.
+    """
+
+    learning_rate: float = 1.0
+    decay_factor: float = 0.5
+    decay_patience: int = 2
+    decay_from: int = 15
+    max_decays: int = 5
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+        require(0 < self.decay_factor < 1, "decay_factor", "in (0, 1)", self.decay_factor)
+        require(self.decay_patience >= 1, "decay_patience", ">= 1", self.decay_patience)
+        require(self.decay_from >= 0, "decay_from", ">= 0", self.decay_from)
+        require(self.max_decays >= 1, "max_decays", ">= 1", self.max_decays)
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
+
+    def after_epoch(self, state: DecayState, epoch: int, loss: float) -> DecayState:
+        if not loss > state.reference:
+            return DecayState(decays=state.decays, reference=loss)
+        worse = state.worse_epochs + 1
+        if worse >= self.decay_patience and epoch > self.decay_from:
+            return DecayState(decays=state.decays + 1, reference=loss)
+        return replace(state, worse_epochs=worse)
+
+    def scale(self, state: DecayState) -> float:
+        return self.decay_factor**state.decays
+
+    def exhausted(self, state: DecayState) -> bool:
+        return state.decays >= self.max_decays

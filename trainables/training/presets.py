@@ -1,0 +1,92 @@
+"""Presets: knobs that together are a published training procedure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainables.common.hints import hint
+
+if TYPE_CHECKING:
+    from trainables.model.variant import Variant
+
+
+class UnknownPresetError(ValueError):
+    """No preset of that name."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A procedure as knobs; what the parts they choose have by default belongs to it.
+
+    Attributes:
+        source: the publication.
+        knobs: for every variant that has them, and for the baselines.
+        by_variant: for one variant alone.
+    """
+
+    name: str
+    source: str
+    knobs: Mapping[str, Any]
+    by_variant: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def knobs_for(self, variant: Variant, own: Collection[str] = ()) -> dict[str, Any]:
+        """Those that `variant` has, with this preset's parts in its slots, but for its `own`."""
+        every = {**self.knobs, **self.by_variant.get(variant.name, {})}
+        wanted = {knob: value for knob, value in every.items() if knob not in own}
+        slots = variant.slots().keys() & wanted.keys()
+        known = variant.with_knobs({slot: wanted[slot] for slot in slots}).knobs()
+        return {knob: value for knob, value in wanted.items() if knob in known}
+
+
+_ANNEALED = {
+    "anneal_shape": "linear",
+    "anneal_rate": 0.09,  # from 0.1 to 1 in 10 epochs
+    "anneal_delay": 0.0,
+    "kl_start": 0.1,
+    "published_steps": True,
+}
+_EVERY_EPOCH = 100  # of the published training, which has so many at the most
+
+REFERENCE = Preset(
+    name="reference",
+    source="He et al. 2019, Lagging Inference Networks and Posterior Collapse in Variational Autoencoders",
+    knobs={
+        "embedding_size": 512,
+        "hidden_size": 1024,
+        "latent_size": 32,
+        "posterior_bias": False,
+        "initialization": "uniform",
+        "dropout": 0.5,
+        "optimizer": "sgd",
+        "clip_norm": 5.0,
+        "batch_size": 32,
+        "batch_weighting": "equal",
+        "fixed_batches": True,
+    },
+    by_variant={
+        "annealed": {**_ANNEALED, "word_keep_rate": 1.0},
+        "aggressive": {
+            **_ANNEALED,
+            "aggressive_epochs": _EVERY_EPOCH,
+            "inner_limit": 99,
+            "inner_window": 15,
+            "mi_margin": 0.0,
+            "published_mi": True,
+        },
+    },
+)
+
+PRESETS = {preset.name: preset for preset in (REFERENCE,)}
+
+
+def load_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        UnknownPresetError: naming the nearest, or all known ones.
+    """
+    if name not in PRESETS:
+        raise UnknownPresetError(f"no preset {name!r}; {hint(name, PRESETS)}")
+    return PRESETS[name]
