@@ -113,7 +113,7 @@ def test_what_the_folder_holds(tmp_path: Path, corpus: Corpus, monkeypatch: pyte
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {name for name in files if not name.startswith("code/")} == {
         "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "input_example.json",
-        "serving_input_example.json", "tracking_model_code.py", "artifacts/trained/model.json",
+        "serving_input_example.json", "reconstruction_model.py", "artifacts/trained/model.json",
         "artifacts/trained/weights.pt",
     }  # fmt: skip
     code = {name.removeprefix("code/") for name in files if name.startswith("code/")}
