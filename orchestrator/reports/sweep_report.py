@@ -35,7 +35,10 @@ from orchestrator.analysis.results import (
     runs_frame,
 )
 from orchestrator.reports.figures.curve_view import CostView, Curve, cost_view, training_curves
-from orchestrator.reports.figures.figures import cost_png, curves_png, frontier_figure, frontier_png, sections
+from orchestrator.reports.figures.curves_html import sections
+from orchestrator.reports.figures.curves_png import cost_png, curves_png
+from orchestrator.reports.figures.frontier_html import frontier_figure
+from orchestrator.reports.figures.frontier_png import frontier_png
 from orchestrator.reports.figures.page import Section, write_page
 from orchestrator.reports.tables.equal_compute import equal_compute_markdown, equal_compute_table
 from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, verdicts, write_csv

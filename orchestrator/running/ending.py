@@ -21,8 +21,8 @@ from orchestrator.running.model_keeping import ModelKeeper
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.about import write_losses
 from orchestrator.tracking.server.links import ui_command
-from orchestrator.tracking.shown.colours import run_tags
 from orchestrator.tracking.shown.note import note
+from orchestrator.tracking.shown.trial import run_tags
 from orchestrator.tracking.tracker import MlflowTracker
 
 DONE, FAILED = 0, 1

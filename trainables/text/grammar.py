@@ -10,9 +10,9 @@ topic that far without effort, a latent variable can: posterior collapse and its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 
@@ -78,28 +78,6 @@ def _sentence(filler_pair: tuple[tuple[str, ...], ...], slots: Sequence[str]) ->
     place, actor, verb, thing = slots
     first, second = filler_pair
     return ("in", "the", place, ",", *first, ",", *second, ",", "the", actor, verb, "the", thing, ".")
-
-
-def all_sentences() -> Iterator[tuple[str, ...]]:
-    """Every sentence of the grammar once: 19,440, equally likely."""
-    for topic in TOPICS:
-        for filler_pair in _FILLER_PAIRS:
-            for slots in product(*topic.slots):
-                yield _sentence(filler_pair, slots)
-
-
-def sentence_log_probability(words: Sequence[str]) -> float:
-    """ln p(sentence) in nats under the grammar, −inf outside it; `words` without sentence marks."""
-    clauses = " ".join(words).split(" , ")
-    if len(clauses) != 4:
-        return -math.inf
-    opening, first, second, closing = (tuple(clause.split()) for clause in clauses)
-    topics = [topic for topic in TOPICS if opening[-1:] and opening[-1] in topic.places]
-    if not topics or (first, second) not in _FILLER_PAIRS or len(closing) != 6:
-        return -math.inf
-    slots = (opening[-1], closing[1], closing[2], closing[4])
-    agree = all(word in synonyms for word, synonyms in zip(slots, topics[0].slots, strict=True))
-    return -ENTROPY if agree and tuple(words) == _sentence((first, second), slots) else -math.inf
 
 
 def embedded_corpus(seed: int = 0, sentences: tuple[int, int, int] = (3000, 1000, 1000)) -> Corpus:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -19,7 +16,7 @@ from orchestrator.reports.figures.frontier_view import (
     View,
     view,
 )
-from orchestrator.reports.figures.page import Section, safe, write_page
+from orchestrator.reports.figures.page import safe
 
 _UPPER, _LOWER = 1, 2
 _LEGEND = {
@@ -28,33 +25,17 @@ _LEGEND = {
 }
 
 
-def frontier_html(
-    configurations: pd.DataFrame,
-    runs: pd.DataFrame,
-    *,
-    title: str,
-    entropy_floor: float | None,
-    path: Path,
-    more: Sequence[Section] = (),
-) -> None:
-    """Write the two panels of ``frontier_png`` as one self-contained page; hovering shows knobs and figures.
+def frontier_figure(
+    configurations: pd.DataFrame, runs: pd.DataFrame, *, title: str, entropy_floor: float | None
+) -> go.Figure:
+    """The two panels of ``frontier_png``; hovering shows knobs and figures.
 
     Args:
         configurations: from ``frontier.configurations``.
         runs: the table that they were made from.
         title: one line over the picture.
         entropy_floor: entropy of the corpus in nats per sentence, or None.
-        path: the file to write.
-        more: what comes below the frontier.
     """
-    figure = frontier_figure(configurations, runs, title=title, entropy_floor=entropy_floor)
-    write_page([Section("frontier", figure), *more], title=title, path=path)
-
-
-def frontier_figure(
-    configurations: pd.DataFrame, runs: pd.DataFrame, *, title: str, entropy_floor: float | None
-) -> go.Figure:
-    """The figure itself, for ``mlflow.log_figure`` (with ``save_kwargs={"include_plotlyjs": True}``)."""
     shown = view(configurations, runs, entropy_floor=entropy_floor)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.6, 0.4], vertical_spacing=0.04)
     _lines(figure, shown)

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.tracking.server.links import run_page, sqlite_uri
 from orchestrator.tracking.server.version import knows_view
-from orchestrator.tracking.shown.colours import run_colour
+from orchestrator.tracking.shown.trial import run_colour
 from tests import sweep_process
 from tests.orchestrator import browser
 from tests.orchestrator.browser import OUTPUT, Browser, Chart

@@ -5,13 +5,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.trainables.grammar_density import all_sentences, sentence_log_probability
 from trainables.text.grammar import (
     ENTROPY,
     FILLERS,
     TOPICS,
-    all_sentences,
     embedded_corpus,
-    sentence_log_probability,
 )
 from trainables.text.splits import CorpusError, Split
 from trainables.text.vocabulary import UNK, Vocabulary

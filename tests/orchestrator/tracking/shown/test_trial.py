@@ -5,7 +5,7 @@ import re
 import pytest
 
 from orchestrator.common.colours import STYLES
-from orchestrator.tracking.shown.colours import run_colour, run_tags
+from orchestrator.tracking.shown.trial import run_colour, run_tags
 from trainables.variants import BASELINE
 
 
