@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help python install sweep lint test test-slow test-all lock clean
+.PHONY: help python install sweep lint test test-slow test-all rooms lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -e 's/:.*## /: /' | \
@@ -67,3 +67,6 @@ lock: python ## resolve requirements.lock again from pyproject.toml (UPGRADE=1 t
 clean: ## remove .venv and the caches; sweeps and mlflow.db stay
 	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+rooms: install ## draw docs/rooms.svg, the picture of the rooms, from the imports
+	"$(BIN)/python" -m tests.architecture

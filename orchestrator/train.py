@@ -1,4 +1,7 @@
-"""`python -m orchestrator.train`: as `python -m trainables.train`, for a corpus `datasets:NAME` too."""
+"""`python -m orchestrator.train`: as `python -m trainables.train`, for a corpus `datasets:NAME` too.
+
+Trainables know no optional extra, so the command that does stands here.
+"""
 
 from __future__ import annotations
 

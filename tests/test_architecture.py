@@ -1,22 +1,64 @@
-"""Who imports whom (``orchestrator → search_spaces → trainables``, never back), and how long a file may be.
+"""The rooms of the house, what each may import, and how large a room and a file may be.
 
-Imports are read from the source, wherever they stand; what importing really loads is checked in a fresh
-interpreter. Each check is shown to be able to fail on a small bad module.
+That each check can fail is shown in test_architecture_fails.py; the picture of the rooms is docs/rooms.svg.
 """
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
+from tests import architecture
+from tests.architecture import (
+    PACKAGES,
+    PICTURE,
+    circles,
+    essential,
+    files,
+    imports,
+    module_name,
+    sources,
+    svg,
+)
 from tests.paths import ROOT
 
-PACKAGES = ("orchestrator", "search_spaces", "trainables")
-MOST_LINES = 350
+MAY_IMPORT = {
+    "orchestrator": "orchestrator.running orchestrator.recorded",
+    "orchestrator.running": "orchestrator.examination",
+    "orchestrator.recorded": "orchestrator.tracking orchestrator.analysis.sweeps",
+    "orchestrator.examination": "orchestrator.reports orchestrator.tracking",
+    "orchestrator.posterior_means": "orchestrator.reports.figures",
+    "orchestrator.reports": "orchestrator.reports.figures",
+    "orchestrator.reports.figures": "orchestrator.reports.tables",
+    "orchestrator.reports.tables": "orchestrator.analysis.sweeps",
+    "orchestrator.tracking": "orchestrator.tracking.shown",
+    "orchestrator.tracking.shown": "orchestrator.tracking.delivery",
+    "orchestrator.tracking.delivery": "orchestrator.tracking.models",
+    "orchestrator.tracking.models": "orchestrator.tracking.server orchestrator.analysis trainables",
+    "orchestrator.tracking.server": "orchestrator.common",
+    "orchestrator.analysis.sweeps": "orchestrator.analysis",
+    "orchestrator.analysis": "orchestrator.search",
+    "orchestrator.search": "orchestrator.spec",
+    "orchestrator.spec": "orchestrator.common search_spaces trainables.training",
+    "orchestrator.common": "",
+    "search_spaces": "trainables.variants",
+    "trainables": "trainables.training",
+    "trainables.training": "trainables.evaluation",
+    "trainables.evaluation": "trainables.variants",
+    "trainables.variants": "trainables.model",
+    "trainables.model": "trainables.latents",
+    "trainables.latents": "trainables.parts",
+    "trainables.parts": "trainables.text trainables.common",
+    "trainables.text": "",
+    "trainables.common": "",
+}
+"""Of each room the rooms right below it. It may import those and all that they may."""
+
+MOST_LINES, MOST_MODULES, FEW_LINES = 350, 15, 40
+ONE_FILE_A_VARIANT = ("trainables.variants", "search_spaces")
+"""Found by their names, all alike: so many as there are variants, each as short as it can be."""
 
 
 @dataclass(frozen=True)
@@ -66,79 +108,28 @@ RULES = (
     ),
     Rule(
         PACKAGES,
-        "tracking alone writes to MLflow",
-        except_=("orchestrator.tracking*",),
+        "tracking alone writes to MLflow, recorded alone reads it",
+        except_=("orchestrator.tracking", "orchestrator.recorded"),
         never=("mlflow",),
     ),
     Rule(
         PACKAGES,
         "one module alone knows the optional extra",
-        except_=("orchestrator.dataset_source",),
+        except_=("orchestrator.spec.dataset_source",),
         never=("datasets",),
     ),
-    Rule(
-        (
-            *("orchestrator.comparison", "orchestrator.equal_compute", "orchestrator.frontier"),
-            *("orchestrator.attainment", "orchestrator.paired_comparison", "orchestrator.sweep_tests"),
-            *("orchestrator.sweep_comparison", "orchestrator.importance"),
-        ),
-        "the frontier is arithmetic",
-        never=("ray", "mlflow"),
-    ),
+    Rule(("orchestrator.analysis",), "the frontier is arithmetic", never=("ray", "mlflow", "rich", "plotly")),
     Rule(PACKAGES, "the product does without its tests and benchmarks", never=("tests", "benchmarks")),
 )
 
 
 def within(module: str, names: tuple[str, ...]) -> bool:
-    """Is ``module`` one of ``names``, inside one, or named like one that ends in ``*``?"""
-    return any(
-        module == name
-        or module.startswith(f"{name}.")
-        or (name.endswith("*") and module.startswith(name.removesuffix("*")))
-        for name in names
-    )
+    """Is ``module`` one of ``names``, or inside one?"""
+    return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
 def standard(module: str) -> bool:
     return module.split(".")[0] in sys.stdlib_module_names
-
-
-def sources(root: Path, *folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
-
-
-def module_name(path: Path, root: Path) -> str:
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
-    """Each imported name, as ``(line, "package.module.name")``, and each ``optuna.<name>`` in use."""
-    package = ".".join(path.relative_to(root).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
-        match node:
-            case ast.Import():
-                yield from ((node.lineno, alias.name) for alias in node.names)
-            case ast.ImportFrom():
-                base = node.module or ""
-                if node.level:
-                    above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                    base = ".".join([*above, base])
-                yield from (
-                    (node.lineno, f"{base}.{alias.name}".lstrip(".").replace("..", "."))
-                    for alias in node.names
-                )
-            case ast.Call(
-                func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__")
-            ):
-                if (
-                    node.args
-                    and isinstance(node.args[0], ast.Constant)
-                    and isinstance(node.args[0].value, str)
-                ):
-                    yield node.lineno, node.args[0].value
-            case ast.Attribute(value=ast.Name(id="optuna")):
-                yield node.lineno, f"optuna.{node.attr}"
 
 
 def wrong_imports(root: Path) -> list[str]:
@@ -149,6 +140,65 @@ def wrong_imports(root: Path) -> list[str]:
         for rule in RULES
         if rule.concerns(module_name(path, root)) and rule.forbids(imported)
     ]
+
+
+def allowed(room: str) -> set[str]:
+    """The rooms below a room, after `MAY_IMPORT`; it fails for a table that has circles."""
+    right_below = MAY_IMPORT[room].split()
+    return set(right_below).union(*(allowed(other) for other in right_below))
+
+
+def wrong_arrows(root: Path) -> list[str]:
+    """The imports from a room into one that is not below it."""
+    known = architecture.modules(root)
+    found = []
+    for name, targets in files(root).items():
+        here = architecture.room_of(name, known[name])
+        for target in sorted(targets):
+            there = architecture.room_of(target, known[target])
+            if here != there and (here not in MAY_IMPORT or there not in allowed(here)):
+                found.append(f"{here} must not import {there}: {name} imports {target}")
+    return found
+
+
+def crowded(root: Path) -> list[str]:
+    """Rooms with too many modules."""
+    folders = {path.parent for path in sources(root, *PACKAGES)}
+    count = {folder: len([*folder.glob("*.py")]) - (folder / "__init__.py").is_file() for folder in folders}
+    return sorted(
+        f"{folder.relative_to(root)}: {modules} modules"
+        for folder, modules in count.items()
+        if modules > MOST_MODULES and ".".join(folder.relative_to(root).parts) not in ONE_FILE_A_VARIANT
+    )
+
+
+def repeating(root: Path) -> list[str]:
+    """Files that say the name of their folder again."""
+    return [
+        str(path.relative_to(root))
+        for path in sources(root, *PACKAGES)
+        if path.stem.startswith(path.parent.name) and path.parent.parent != root
+    ]
+
+
+def sentences(text: str | None) -> int:
+    return len(re.findall(r"\.(?=\s|$)", text or ""))
+
+
+def unexplained(root: Path) -> list[str]:
+    """Rooms that do not say what they are for and what they never do; short modules that do not say why they
+    stand alone."""
+    found = []
+    for path in sources(root, *PACKAGES):
+        text = path.read_text(encoding="utf-8")
+        said = sentences(ast.get_docstring(ast.parse(text)))
+        room = path.name == "__init__.py"
+        alike = module_name(path, root).rpartition(".")[0] in ONE_FILE_A_VARIANT
+        if (room and not 2 <= said <= 3) or (
+            not room and not alike and len(text.splitlines()) < FEW_LINES and said < 2
+        ):
+            found.append(f"{path.relative_to(root)}: {said} sentences")
+    return found
 
 
 def long_files(root: Path) -> list[str]:
@@ -186,13 +236,40 @@ def test_imports_go_one_way() -> None:
     assert wrong_imports(ROOT) == []
 
 
+def test_rooms_import_what_is_below_them() -> None:
+    assert wrong_arrows(ROOT) == []
+
+
+def test_the_table_is_the_house() -> None:
+    """No room is missing from it, and every arrow in it is there for an import."""
+    essentials = essential(architecture.rooms(ROOT))
+    assert {room: set(others) for room, others in essentials.items()} == {
+        room: set(others.split()) for room, others in MAY_IMPORT.items()
+    }
+
+
+def test_no_file_stands_in_a_circle() -> None:
+    assert circles(files(ROOT)) == []
+
+
+def test_the_picture_shows_the_house() -> None:
+    """`make rooms` draws it anew."""
+    assert PICTURE.read_text(encoding="utf-8") == svg(essential(architecture.rooms(ROOT)))
+
+
+def test_rooms_are_small_and_say_what_they_are_for() -> None:
+    assert crowded(ROOT) == []
+    assert repeating(ROOT) == []
+    assert unexplained(ROOT) == []
+
+
 def test_no_file_is_too_long() -> None:
     assert long_files(ROOT) == []
 
 
 def test_training_loads_torch_alone() -> None:
     modules = [name for name in modules_of(ROOT, "trainables") if name != "trainables.trainable"]
-    assert "trainables.training" in modules
+    assert "trainables.training.loop" in modules
     assert loaded(ROOT, modules, ("ray", "mlflow", "optuna", "orchestrator", "search_spaces")) == []
 
 
@@ -203,79 +280,6 @@ def test_search_spaces_load_neither_ray_nor_mlflow() -> None:
 
 
 def test_the_frontier_loads_neither_ray_nor_mlflow_nor_torch() -> None:
-    modules = ["orchestrator.equal_compute", "orchestrator.frontier", "orchestrator.sweep_comparison"]
+    analysis = "orchestrator.analysis"
+    modules = [f"{analysis}.equal_compute", f"{analysis}.frontier", f"{analysis}.sweeps.comparison"]
     assert loaded(ROOT, modules, ("ray", "mlflow", "torch")) == []
-
-
-# -- the checks can fail ---------------------------------------------------------------------------
-
-
-def write(root: Path, path: str, text: str) -> None:
-    for parent in (root / path).relative_to(root).parents:
-        if parent.parts:
-            (root / parent).mkdir(parents=True, exist_ok=True)
-            (root / parent / "__init__.py").touch()
-    (root / path).write_text(text, encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("path", "line", "reason"),
-    [
-        ("trainables/model.py", "import orchestrator.spec", "at the bottom"),
-        ("trainables/model.py", "from search_spaces import beta", "at the bottom"),
-        ("trainables/model.py", "from .. import orchestrator", "at the bottom"),
-        ("trainables/model.py", "import pandas as pd", "torch alone"),
-        ("trainables/variants/beta.py", "def build():\n    import mlflow", "torch alone"),
-        ("trainables/training.py", "from ray import tune", "knows Ray"),
-        ("trainables/training.py", "import importlib\nimportlib.import_module('ray.tune')", "knows Ray"),
-        ("trainables/trainable.py", "from optuna import Trial", "torch alone"),
-        ("search_spaces/beta.py", "import orchestrator", "names knobs"),
-        ("search_spaces/beta.py", "import numpy", "names knobs"),
-        ("search_spaces/beta.py", "from optuna.samplers import TPESampler", "names knobs"),
-        ("search_spaces/beta.py", "from optuna import samplers", "orchestrator's choice"),
-        ("search_spaces/beta.py", "import optuna\nx = optuna.samplers.TPESampler()", "orchestrator's choice"),
-        ("orchestrator/runner.py", "if True:\n    from mlflow import log_metric", "tracking alone"),
-        ("orchestrator/spec.py", "def read():\n    from datasets import load_dataset", "optional extra"),
-        ("trainables/corpora.py", "import datasets", "optional extra"),
-        ("orchestrator/frontier.py", "from ray.tune import Tuner", "arithmetic"),
-        ("orchestrator/report.py", "from tests.helpers import x", "without its tests"),
-        ("orchestrator/report.py", "import benchmarks", "without its tests"),
-    ],
-)
-def test_a_wrong_import_is_found(tmp_path: Path, path: str, line: str, reason: str) -> None:
-    write(tmp_path, path, line)
-    found = wrong_imports(tmp_path)
-    assert any(reason in text and text.startswith(path) for text in found)
-
-
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        ("trainables/trainable.py", "from ray import tune"),
-        ("trainables/variants/beta.py", "from ..variant import Variant\nfrom trainables.rates import Rate"),
-        ("search_spaces/beta.py", "from optuna.distributions import IntDistribution\nimport math"),
-        ("search_spaces/beta.py", "import optuna\nx = optuna.distributions\nfrom trainables import variant"),
-        ("search_spaces/beta.py", "from . import space\nfrom collections.abc import Mapping"),
-        ("orchestrator/tracking.py", "import mlflow"),
-        ("orchestrator/tracking_outbox.py", "from mlflow.entities import Metric"),
-        ("orchestrator/search.py", "from optuna.samplers import TPESampler\nfrom search_spaces import beta"),
-        ("orchestrator/dataset_source.py", "def read():\n    import datasets"),
-        ("orchestrator/frontier.py", "import moocore\nimport raymond"),
-    ],
-)
-def test_a_right_import_is_not(tmp_path: Path, path: str, line: str) -> None:
-    write(tmp_path, path, line)
-    assert wrong_imports(tmp_path) == []
-
-
-def test_a_long_file_is_found(tmp_path: Path) -> None:
-    write(tmp_path, "trainables/model.py", "x = 1\n" * MOST_LINES)
-    assert long_files(tmp_path) == []
-    write(tmp_path, "trainables/model.py", "x = 1\n" * (MOST_LINES + 1))
-    assert long_files(tmp_path) == [f"trainables/model.py: {MOST_LINES + 1} lines"]
-
-
-def test_a_package_loaded_on_the_way_is_found(tmp_path: Path) -> None:
-    write(tmp_path, "trainables/training.py", "from trainables.helper import x")
-    write(tmp_path, "trainables/helper.py", "import sqlite3\nx = 1")
-    assert loaded(tmp_path, modules_of(tmp_path, "trainables"), ("sqlite3", "ray")) == ["sqlite3"]

@@ -1,1 +1,2 @@
-"""Text VAEs and their training; `trainable` wraps them for Ray Tune."""
+"""Text VAEs and their training, on torch and numpy alone. The ways in are `train` (a command) and `trainable`
+(Ray Tune's), and only the latter knows Ray."""

@@ -1,4 +1,7 @@
-"""Which runs of a sweep matter: those that its table's figures rest on."""
+"""Which runs of a sweep matter: those that its table's figures rest on.
+
+The one answer for all who do more with a run than count it: examination and findings.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Commands that a message tells the user to type."""
+"""Commands that a message tells the user to type.
+
+On the ground floor, because every room that says what to do next needs them.
+"""
 
 from __future__ import annotations
 

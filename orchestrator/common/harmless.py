@@ -1,4 +1,7 @@
-"""What only reports on a sweep must not end it."""
+"""What only reports on a sweep must not end it.
+
+Tune's callbacks stand in more than one room; the rule is one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is said of an error: its cause in a line, and no password in any address."""
+"""What is said of an error: its cause in a line, and no password in any address.
+
+Who words an error and who writes to MLflow must agree on this, so it stands beneath both.
+"""
 
 from __future__ import annotations
 

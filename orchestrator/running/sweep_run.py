@@ -18,7 +18,7 @@ from orchestrator.running.ray_session import cluster_resources, ray_running, tri
 from orchestrator.running.storage_guard import StorageGuard
 from orchestrator.running.tune_trials import run_trials
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.searcher import SweepSearcher
+from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SPEC_FILE, SweepSpec
 from orchestrator.tracking.about import corpus_input, sweep_params, write_about

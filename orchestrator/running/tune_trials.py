@@ -9,7 +9,7 @@ from pyarrow.fs import FileSelector, FileSystem
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.search.searcher import ReconcileCallback, SweepSearcher
+from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
 from trainables.trainable import TextVAETrainable, TrialSettings

@@ -1,4 +1,7 @@
-"""A preset's knobs under what the user says of a sweep."""
+"""A preset's knobs under what the user says of a sweep.
+
+Of the spec alone: presets themselves are the trainings', and know neither file nor options.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What to say of a misspelt name, of a knob, a variant, a sweep or a trial alike: everyone's ground floor."""
+"""What to say of a misspelt name, of a knob, a variant, a sweep or a trial alike.
+
+Everyone who takes a name gives the same hint.
+"""
 
 from __future__ import annotations
 

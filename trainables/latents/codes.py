@@ -1,4 +1,7 @@
-"""Discrete latent variables: a sentence as a few codes, each one of the entries of a codebook."""
+"""Discrete latent variables: a sentence as a few codes, each one of the entries of a codebook.
+
+What `gumbel` and `vq` have in common, apart from both.
+"""
 
 from __future__ import annotations
 

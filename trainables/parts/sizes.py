@@ -1,4 +1,4 @@
-"""Sizes that encoder and decoder share."""
+"""Sizes that encoder and decoder share. A part of its own, so that each knob stands in one part alone."""
 
 from __future__ import annotations
 

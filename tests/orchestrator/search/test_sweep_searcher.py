@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.searcher import OBJECTIVE, ReconcileCallback, SweepSearcher
+from orchestrator.search.sweep_searcher import OBJECTIVE, ReconcileCallback, SweepSearcher
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 
