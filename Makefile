@@ -49,8 +49,8 @@ lint: install ## ruff and mypy
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"
 
-test: lint ## lint, then the quick tests
-	"$(BIN)/python" -m pytest
+test: lint ## lint, then the quick tests, a process a core
+	"$(BIN)/python" -m pytest -n auto --dist worksteal
 
 test-slow: install ## the tests that take minutes
 	"$(BIN)/python" -m pytest -m slow --timeout=1800

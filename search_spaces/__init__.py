@@ -1,1 +1,4 @@
-"""Search spaces, one file a variant: which knobs move, and how far. They choose no sampler and build no variant."""
+"""Search spaces, one file a variant: which knobs move, and how far.
+
+They choose no sampler and build no variant.
+"""
