@@ -1,8 +1,12 @@
 """What holds for all tests."""
 
+import os
 import signal
 
 import pytest
+
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: tests run in a process a core
 
 
 def pytest_configure(config: pytest.Config) -> None:

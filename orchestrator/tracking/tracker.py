@@ -1,4 +1,4 @@
-"""The tracker: what a sweep tells MLflow. With its `tracking_…` neighbours the only place that knows MLflow.
+"""The tracker: what a sweep tells MLflow. With the rooms below it alone it writes to MLflow.
 
 A sweep is a parent run, each of its trials a child run. All that is said goes to the outbox in the sweep's
 folder first and from there to MLflow, in a thread. Nothing here waits for MLflow or raises because of it, but
@@ -187,7 +187,7 @@ class MlflowTracker:
         self._post(self._artifacts(trial_id, paths))
 
     def log_model(self, trial_id: str, folder: Path, name: str, tags: Mapping[str, str]) -> None:
-        """Logs the model that `tracking_model.save_model` has written; registers it under the sweep's name.
+        """Logs the model that `models.saved.save_model` has written; registers it under the sweep's name.
 
         Args:
             tags: of the registered version.

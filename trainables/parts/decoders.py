@@ -1,6 +1,6 @@
 """Decoders: z and the words before to logits of the next word.
 
-What else a decoder is told (`conditions.py`) stands behind z in the same vector; its width is given to
+What else a decoder is told (`latents.conditions`) stands behind z in the same vector; its width is given to
 `build`.
 
 Shape suffixes: B sentences, T positions, E embedding, H hidden, Z width of that vector, V vocabulary.

@@ -54,11 +54,11 @@ class Comparison:
         reference: (KL, NLL) of the hypervolumes: the highest baseline of all sweeps in both.
         indicators: a row a sweep, see ``INDICATORS``: its number of runs with figures; its lowest baseline;
             hypervolume within ``reference``; area between frontier and collapsed line; gain of the best of
-            all its configurations, see ``sweep_tests.best_first``; number of its attainment sets.
+            all its configurations, see ``tests.best_first``; number of its attainment sets.
         epsilons: a row for each ordered pair: ``epsilon``, how many nats the ``first`` frontier lacks in both
             objectives to be nowhere worse than the ``second``; 0 or less where it is so already.
         surfaces: corners of each sweep's attainment surfaces: ``sweep``, ``surface``, ``kl``, ``nll``.
-        tests: see ``sweep_tests.pair_tests``.
+        tests: see ``tests.pair_tests``.
         cautions: what keeps figures from being compared, a sentence each.
     """
 

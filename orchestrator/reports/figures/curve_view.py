@@ -120,7 +120,7 @@ def cost_view(curves: Sequence[Curve], at_budget: pd.DataFrame) -> CostView:
 def in_sight(curves: Sequence[Curve]) -> list[Curve]:
     """Those that limits make room for: a training that ends far above the others does not squash a picture.
 
-    By the rule of `figure_view.view`, on the lowest NLL + KL on validation.
+    By the rule of `frontier_view.view`, on the lowest NLL + KL on validation.
     """
     lasts = [(curve, float(curve.mean[SO_FAR].iloc[-1])) for curve in curves if len(curve.mean)]
     levels, totals = (

@@ -99,7 +99,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Markdown above a run, with placeholders for ids (`tracking_placeholders`)."""
+    """Markdown above a run, with placeholders for ids (`placeholders`)."""
 
     run: str
     text: str

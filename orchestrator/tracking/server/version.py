@@ -13,13 +13,13 @@ from orchestrator.common.problems import without_password
 from orchestrator.tracking.server.links import is_server
 
 TESTED = "3.17"
-"""The minor release that `tests/orchestrator/test_browser.py` looks at; pyproject.toml installs no other."""
+"""The minor release that `tests/orchestrator/tracking/test_browser.py` looks at; pyproject.toml installs no other."""
 PATIENCE = 3.0
 """Seconds that a server may take to tell its version."""
 
 
 def knows_view(tracking_uri: str) -> bool:
-    """Whether MLflow shows the view of `tracking_view`: the server of that address, else the installed one.
+    """Whether MLflow shows the view of `shown.view`: the server of that address, else the installed one.
 
     A server that does not tell its version within `PATIENCE` seconds is taken not to know it.
     """

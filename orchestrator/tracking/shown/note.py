@@ -22,7 +22,7 @@ class NoteTargets:
     Attributes:
         parent: id of the sweep's run.
         trials: ids of the trials' runs, by trial id.
-        comparison: page of the charts or of the table of all trials, such as `tracking_view.view_page`.
+        comparison: page of the charts or of the table of all trials, such as `view.view_page`.
         artifacts: names of the sweep's files that are worth opening.
         figure: name of the file with the picture; None where there is none.
     """

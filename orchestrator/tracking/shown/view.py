@@ -2,7 +2,7 @@
 
 MLflow keeps a shared view of its charts as an experiment tag, JSON that only its own interface is meant
 to write. That format is undocumented: pyproject.toml holds MLflow to one minor release for its sake, and
-`tests/orchestrator/test_browser.py` looks at the result in a browser.
+`tests/orchestrator/tracking/test_browser.py` looks at the result in a browser.
 
 What the interface does, and what follows from it here:
 
