@@ -5,7 +5,6 @@ import signal
 
 import pytest
 
-
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: tests run in a process a core
 
 

@@ -13,7 +13,7 @@ from orchestrator.common.problems import without_password
 from orchestrator.tracking.server.links import is_server
 
 TESTED = "3.17"
-"""The minor release that `tests/orchestrator/tracking/test_browser.py` looks at; pyproject.toml installs no other."""
+"""The minor release that `tests/orchestrator/tracking/test_browser.py` looks at; no other is installed."""
 PATIENCE = 3.0
 """Seconds that a server may take to tell its version."""
 
