@@ -11,7 +11,8 @@ import pandas as pd
 from orchestrator.analysis.comparison import checked_runs, grouped
 from orchestrator.analysis.equal_compute import TOKENS
 from orchestrator.analysis.frontier import FIGURES, best_of_each_variant
-from orchestrator.common.wording import number
+from orchestrator.common.colours import baseline_colour, style
+from orchestrator.common.wording import number, thousands
 from orchestrator.reports.figures.frontier_view import highest_shown
 from orchestrator.reports.tables.equal_compute import against_baseline
 from trainables.variants import BASELINE
@@ -59,6 +60,10 @@ class Curve:
         """For a legend."""
         return f"baseline, {self.decoder}" if self.baseline else self.variant
 
+    def colour(self, index: int) -> str:
+        """The variant's, or the baselines' grey number `index`."""
+        return baseline_colour(index) if self.baseline else style(self.variant).colour
+
 
 @dataclass(frozen=True)
 class CostView:
@@ -72,6 +77,11 @@ class CostView:
     logarithmic: bool
     limits: tuple[float, float]
     """Of NLL + KL."""
+
+    @property
+    def budget_label(self) -> str:
+        """For a legend."""
+        return f"budget: {thousands(self.budget or 0)} tokens"
 
 
 def training_curves(

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from orchestrator.analysis.equal_compute import TOKENS
-from orchestrator.common.colours import GRID, INK, baseline_colour, style
+from orchestrator.common.colours import GRID, INK, style
 from orchestrator.common.wording import number, plural, thousands
 from orchestrator.reports.figures.curve_view import (
     AT_BUDGET_TITLE,
@@ -74,9 +74,9 @@ def cost_figure(shown: CostView) -> go.Figure:
     for index, (curve, label) in enumerate(zip(shown.curves, shown.labels, strict=True)):
         figure.add_traces(list(_over_cost(curve, label, index)))
     if shown.budget is not None:
-        name = f"budget: {thousands(shown.budget)} tokens"
         figure.add_trace(
-            go.Scatter(x=[shown.budget] * 2, y=list(shown.limits), mode="lines", name=name, hoverinfo="skip",
+            go.Scatter(x=[shown.budget] * 2, y=list(shown.limits), mode="lines", name=shown.budget_label,
+                       hoverinfo="skip",
                        line={"color": INK, "dash": "dot", "width": 1.5})
         )  # fmt: skip
     figure.update_xaxes(title_text=COST_TITLE, type="log" if shown.logarithmic else "linear")
@@ -100,7 +100,7 @@ def _by_epoch(curve: Curve, metric: str, *, first: bool) -> Iterator[go.Scatter]
 
 
 def _over_cost(curve: Curve, label: str, index: int) -> Iterator[go.Scatter]:
-    colour = baseline_colour(index) if curve.baseline else style(curve.variant).colour
+    colour = curve.colour(index)
     tokens, centre = curve.mean[TOKENS].tolist(), curve.mean[SO_FAR]
     error, group = curve.error[SO_FAR], f"{curve.variant} {curve.decoder}"
     if error.notna().any():

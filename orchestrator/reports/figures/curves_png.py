@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from orchestrator.analysis.equal_compute import TOKENS
-from orchestrator.common.colours import FAINT, INK, baseline_colour, baseline_dashes, style
+from orchestrator.common.colours import FAINT, INK, baseline_dashes, style
 from orchestrator.common.wording import thousands
 from orchestrator.reports.figures.curve_view import (
     AT_BUDGET_TITLE,
@@ -58,7 +58,7 @@ def draw_curves(curves: Sequence[Curve], title: str) -> Figure:
         for curve in variants:
             for seed in curve.seeds if len(curve.seeds) > 1 else ():
                 axes.plot(
-                    seed["epoch"], seed[name], color=_colour(curve, 0), linewidth=0.8, alpha=0.4, zorder=3
+                    seed["epoch"], seed[name], color=curve.colour(0), linewidth=0.8, alpha=0.4, zorder=3
                 )
             _line(axes, curve, "epoch", name, 0)
         if not variants:
@@ -77,8 +77,7 @@ def draw_cost(shown: CostView, title: str) -> Figure:
         entries.append(_entry(curve, label, index))
     entries += [heading(""), Line2D([], [], linewidth=6, alpha=0.2, color=FAINT, label="±1 standard error")]
     if shown.budget is not None:
-        label = f"budget: {thousands(shown.budget)} tokens"
-        entries.append(Line2D([], [], linewidth=1.2, linestyle=":", color=INK, label=label))
+        entries.append(Line2D([], [], linewidth=1.2, linestyle=":", color=INK, label=shown.budget_label))
     figure = page(title, entries, bold=(AT_BUDGET_TITLE,))
     axes = figure.subplots()
     prepare(axes, SO_FAR_TITLE)
@@ -100,7 +99,7 @@ def draw_cost(shown: CostView, title: str) -> Figure:
 def _line(axes: Axes, curve: Curve, x: str, y: str, index: int) -> None:
     marker = None if curve.baseline else style(curve.variant).matplotlib_marker
     axes.plot(
-        curve.mean[x], curve.mean[y], color=_colour(curve, index), linewidth=1.8,
+        curve.mean[x], curve.mean[y], color=curve.colour(index), linewidth=1.8,
         linestyle=baseline_dashes(index) if curve.baseline else "-", marker=marker, markersize=6.5,
         markevery=max(1, len(curve.mean) // _MARKS), markeredgecolor="white", markeredgewidth=0.5, zorder=4,
     )  # fmt: skip
@@ -109,19 +108,15 @@ def _line(axes: Axes, curve: Curve, x: str, y: str, index: int) -> None:
 def _band(axes: Axes, curve: Curve, index: int) -> None:
     centre, error = curve.mean[SO_FAR], curve.error[SO_FAR]
     if error.notna().any():
-        axes.fill_between(curve.mean[TOKENS], centre - error, centre + error, color=_colour(curve, index),
+        axes.fill_between(curve.mean[TOKENS], centre - error, centre + error, color=curve.colour(index),
                           alpha=0.2, linewidth=0, zorder=2)  # fmt: skip
 
 
 def _entry(curve: Curve, label: str, index: int) -> Line2D:
     marker = None if curve.baseline else style(curve.variant).matplotlib_marker
-    return Line2D([], [], color=_colour(curve, index), linewidth=1.8, marker=marker, markersize=7,
+    return Line2D([], [], color=curve.colour(index), linewidth=1.8, marker=marker, markersize=7,
                   linestyle=baseline_dashes(index) if curve.baseline else "-", markeredgecolor="white",
                   markeredgewidth=0.5, label=plain(label))  # fmt: skip
-
-
-def _colour(curve: Curve, index: int) -> str:
-    return baseline_colour(index) if curve.baseline else style(curve.variant).colour
 
 
 def _save(figure: Figure, path: Path) -> None:
