@@ -47,6 +47,14 @@ def row_of(frame: pd.DataFrame, variant: str) -> pd.Series:
     return rows.iloc[0]
 
 
+def test_the_frontier_is_of_nll_over_kl_whatever_their_sum() -> None:
+    rows = [baseline("b", 0, 13.0), run("c", "vanilla", "trial", 0, 14.0, kl=3.0)]
+    rows += [run("d", "beta", "trial", 0, 15.0, kl=4.0), run("e", "annealed", "trial", 0, 13.5, kl=0.2)]
+    on_frontier = table(rows).set_index("trial_id")["on_frontier"]
+    # NLL over KL: 13 at 0, 11 at 3, 11 at 4, 13.3 at 0.2
+    assert on_frontier.to_dict() == {"b": True, "c": True, "d": False, "e": False}
+
+
 def test_gain_and_its_standard_error_by_hand() -> None:
     losses = {
         "b1": np.array([10.0, 12.0, 14.0, 16.0]),

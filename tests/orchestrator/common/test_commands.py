@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.common.commands import program
+from orchestrator.common.commands import program, sweep_command
 
 
 @pytest.fixture
@@ -39,3 +39,10 @@ def test_the_whole_path_from_far_away(environment: Path, monkeypatch: pytest.Mon
 
 def test_the_name_where_there_is_no_such_program(environment: Path) -> None:
     assert program("tensorboard") == "tensorboard"
+
+
+def test_what_goes_on_with_a_sweep_names_its_storage_unless_it_is_the_usual_one(environment: Path) -> None:
+    here = Path.cwd()
+    again = [".venv/bin/python", "-m", "orchestrator.sweep", "--resume", "s"]
+    assert sweep_command("s", here / "sweeps", "--resume") == again
+    assert sweep_command("s", here.parent / "disk", "--resume") == [*again, "--storage", "../disk"]
