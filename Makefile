@@ -53,7 +53,7 @@ test: lint ## lint, then the quick tests, a process a core
 	"$(BIN)/python" -m pytest -n auto --dist worksteal
 
 test-slow: install ## the tests that take minutes
-	"$(BIN)/python" -m pytest -m slow --timeout=1800
+	"$(BIN)/python" -m pytest -m slow --timeout=1800 -n auto --dist worksteal
 
 test-all: ## test, then test-slow
 	@$(MAKE) --no-print-directory test

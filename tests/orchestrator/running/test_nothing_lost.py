@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -70,8 +70,9 @@ def test_a_server_that_is_killed_in_the_middle_and_comes_back(tmp_path: Path) ->
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     sweep = Sweep(tmp_path)
-    with sweep.started(*ARGUMENTS, "--tracking-uri", uri) as process:
+    with ExitStack() as stack:
         with server(tmp_path, port):
+            process = stack.enter_context(sweep.started(*ARGUMENTS, "--tracking-uri", uri))
             read_until(process, trial_is_done(2))
         read_until(process, trial_is_done(4))  # nobody is there
         with server(tmp_path, port):
@@ -91,8 +92,9 @@ def test_a_server_that_stays_away_is_told_later(tmp_path: Path) -> None:
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     sweep = Sweep(tmp_path)
-    with sweep.started(*ARGUMENTS, "--tracking-uri", uri) as process:
+    with ExitStack() as stack:
         with server(tmp_path, port):
+            process = stack.enter_context(sweep.started(*ARGUMENTS, "--tracking-uri", uri))
             read_until(process, trial_is_done(2))
         output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
