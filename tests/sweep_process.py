@@ -165,7 +165,7 @@ def write_corpus(path: Path) -> None:
 
 
 def reader(sweep: Sweep, name: str = "s") -> Reader:
-    from orchestrator.tracking.server.links import sqlite_uri
+    from tests.orchestrator.database import sqlite_uri
     from tests.orchestrator.tracking_fixtures import Reader
 
     return Reader(sqlite_uri(sweep.folder), name)

@@ -57,6 +57,8 @@ def main(
         f"corpus {corpus.name}: {len(corpus.train):,} / {len(corpus.valid):,} / {len(corpus.test):,} "
         f"sentences, {len(corpus.vocabulary):,} words{floor}"
     )
+    for note in corpus.notes:
+        print(f"note: {note}")
     try:
         _run(training)
     except DivergedError as error:
@@ -84,6 +86,7 @@ def _corpus(options: argparse.Namespace, kinds: Mapping[str, MakeSource]) -> Cor
         seed=options.seed if options.corpus_seed is None else options.corpus_seed,
         vocabulary_size=getattr(options, "vocabulary_size", USUAL),
         max_sentences=options.max_sentences,
+        deduplicate=options.deduplicate,
     )
     if options.corpus_digest not in (None, corpus.digest):
         raise CorpusError(
@@ -222,6 +225,8 @@ def parser(name: str = "trainables.train") -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; torch's choice by default")
     parser.add_argument("--max-sentences", type=int, help="training sentences to keep")
+    parser.add_argument("--deduplicate", action="store_true", help="leave a sentence that stands in several "
+                        "splits in the last of them alone")  # fmt: skip
     parser.add_argument("--vocabulary-size", type=_vocabulary_size, default=argparse.SUPPRESS, metavar="N",
                         help=f"most words to keep, or {ALL} (default: 10000, or as published)")  # fmt: skip
     parser.add_argument("--iw-samples", type=int, default=100, help="samples of z for the IW-NLL")

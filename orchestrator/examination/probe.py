@@ -40,8 +40,9 @@ class Probe:
         accuracy: of logistic regression on standardised μ.
         majority: of always saying the most frequent label of train: what needs no latent.
         mixture_accuracy: of the mixture, its components named by labels one to one, as fits train best.
-        nmi: mutual information of component and label over the mean of their entropies. Pure noise has
-            about (K − 1)(C − 1) / 2N nats of it.
+        nmi: mutual information of component and label over the mean of their entropies; 0 where all
+            sentences have one label, of which nothing can be known. Pure noise has about
+            (K − 1)(C − 1) / 2N nats of it.
         train_sentences, test_sentences: how many were learnt from and judged by.
     """
 
@@ -73,7 +74,7 @@ def probe(
         accuracy=float((_classified(train_ND, train_labels_N, test_ND, seed) == test_labels_N).mean()),
         majority=float((test_labels_N == majority).mean()),
         mixture_accuracy=float((name_K[component_N] == test_labels_N).mean()),
-        nmi=float(normalized_mutual_info_score(test_labels_N, component_N)),
+        nmi=_nmi(test_labels_N, component_N),
         train_sentences=len(train_ND),
         test_sentences=len(test_ND),
     )
@@ -117,6 +118,12 @@ def _components(train_ND: Features, test_ND: Features, components: int, seed: in
         warnings.simplefilter("ignore", ConvergenceWarning)  # as with fewer distinct points than components
         mixture.fit(train_ND.astype(np.float64))
     return mixture.predict(train_ND.astype(np.float64)), mixture.predict(test_ND.astype(np.float64))
+
+
+def _nmi(label_N: Labels, component_N: Labels) -> float:
+    if len(np.unique(label_N)) == 1:  # sklearn calls two constants alike
+        return 0.0
+    return float(normalized_mutual_info_score(label_N, component_N))
 
 
 def _varies(features_ND: Features) -> bool:

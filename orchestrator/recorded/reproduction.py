@@ -44,8 +44,9 @@ def arguments_of(trial: RecordedTrial) -> list[str]:
         "device": "cuda" if spec.resources.gpus else "cpu",
     }
     given = {f"--{name}": str(value) for name, value in options.items() if value is not None}
+    flags = ["--deduplicate"] if spec.deduplicate else []
     settings = [("--set", f"{knob}={text}") for knob, text in _settings(trial)]
-    return [text for pair in (*given.items(), *settings) for text in pair]
+    return [*(text for pair in (*given.items(), *settings) for text in pair), *flags]
 
 
 def command_of(trial: RecordedTrial) -> str:

@@ -31,7 +31,7 @@ from orchestrator.tracking.server.links import (
     PLAN_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
-    database_file,
+    absolute_uri,
     equals,
 )
 from orchestrator.tracking.server.opening import check_store, patient
@@ -65,8 +65,7 @@ class SweepReader:
 
     def __init__(self, tracking_uri: str) -> None:
         self._place = without_password(tracking_uri)
-        database = database_file(tracking_uri)
-        uri = tracking_uri if database is None else f"sqlite:///{database}"
+        uri = absolute_uri(tracking_uri)
         with check_store(uri):
             self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             self._experiment = self._client.get_experiment_by_name(EXPERIMENT)

@@ -30,8 +30,8 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     console.print(spec.to_yaml(), markup=False, highlight=False, soft_wrap=True)
     plan = SearchPlan.of(spec, corpus.longest)
     console.print(_table(plan, spec.epochs))
-    for caution in plan.cautions():
-        console.print(f"note: {caution}", style="yellow")
+    for caution in (*corpus.notes, *plan.cautions()):
+        console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
     if any(map(plan.repeats, plan.variants)):
         console.print("trials: of the search + of its best configuration on fresh seeds", style="dim")
 
@@ -48,7 +48,7 @@ def _table(plan: SearchPlan, epochs: int) -> Table:
         table.add_row(BASELINE, _knobs(knobs, {}), str(plan.baseline_seeds))
     for variant in plan.variants:
         repeats = plan.repeats(variant)
-        trials = f"{plan.trials} + {repeats}" if repeats else str(plan.trials)
+        trials = f"{plan.trials_of(variant)} + {repeats}" if repeats else str(plan.trials_of(variant))
         table.add_row(variant.variant, _changes(variant), trials)
     return table
 

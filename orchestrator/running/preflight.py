@@ -7,13 +7,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from orchestrator.common.addresses import sqlite_file
 from orchestrator.running.folder import name_in_use
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.corpora import Corpus, CorpusError, load_corpus
 
 MINIMUM_FREE = 200_000_000
-_SQLITE = "sqlite:///"
+MOST_ALONE = 0.5
+"""Share of the training sentences that may be batches by themselves under batch normalisation."""
+_SQLITE_START = b"SQLite format 3\0"
 
 
 def check(spec: SweepSpec, *, resume: bool = False) -> Corpus:
@@ -28,8 +31,9 @@ def check(spec: SweepSpec, *, resume: bool = False) -> Corpus:
         raise name_in_use(spec)
     corpus = read_corpus(spec)
     check_writable("storage", spec.storage)
-    if spec.tracking_uri.startswith(_SQLITE):
-        check_database(Path(spec.tracking_uri.removeprefix(_SQLITE)))
+    database = sqlite_file(spec.tracking_uri)
+    if database is not None:
+        check_database(database)
     return corpus
 
 
@@ -40,8 +44,13 @@ def read_corpus(spec: SweepSpec) -> Corpus:
         CorpusError: it cannot be used, or lacks labels where a variant is told them.
     """
     corpus = load_corpus(
-        spec.corpus, seed=spec.seed, vocabulary_size=spec.vocabulary_size, max_sentences=spec.max_sentences
+        spec.corpus,
+        seed=spec.seed,
+        vocabulary_size=spec.vocabulary_size,
+        max_sentences=spec.max_sentences,
+        deduplicate=spec.deduplicate,
     )
+    _check_batches(spec, corpus)
     told = any("condition" in knobs for knobs in spec.baselines())
     if told and not corpus.label_names:
         raise CorpusError(
@@ -55,6 +64,26 @@ def read_corpus(spec: SweepSpec) -> Corpus:
             f" max_sentences keeps, got none with {absent[0]!r}: {corpus.source}"
         )
     return corpus
+
+
+def _check_batches(spec: SweepSpec, corpus: Corpus) -> None:
+    """A batch of one sentence cannot be normalised; a posterior that never is collapses without a word."""
+    from orchestrator.search.plan import SearchPlan
+    from trainables.latents.gaussian import BatchNormGaussian
+    from trainables.text.batches import alone
+    from trainables.variants import load_variant
+
+    for plan in SearchPlan.of(spec, corpus.longest).variants:
+        variant = load_variant(plan.variant).with_knobs(plan.knobs)
+        if not isinstance(variant.latent, BatchNormGaussian):
+            continue
+        share = alone(corpus.train, variant.batch_size) / len(corpus.train)
+        if share > MOST_ALONE:
+            raise CorpusError(
+                f"{plan.variant}: batch normalisation must have batches of two sentences and more, got"
+                f" {100 * share:.0f} % of the training sentences in batches of one, as so few have the same"
+                f" length: {corpus.source}"
+            )
 
 
 def check_resources(spec: SweepSpec) -> None:
@@ -98,6 +127,11 @@ def check_writable(key: str, folder: Path) -> None:
         raise SpecError(f"{key} must have {least} MB free or more, got {free // 10**6} MB: {folder}")
 
 
+def _start(path: Path) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        return file.read(len(_SQLITE_START))
+
+
 def check_database(path: Path) -> None:
     """Check that the SQLite file of the tracking can be written, or made.
 
@@ -108,6 +142,6 @@ def check_database(path: Path) -> None:
         raise SpecError(f"tracking_uri must name a file, got a folder: {path}")
     if path.exists() and not os.access(path, os.W_OK):
         raise SpecError(f"tracking_uri must name a file that can be written, got one that cannot: {path}")
-    if path.is_file() and path.stat().st_size and not path.read_bytes()[:16].startswith(b"SQLite format 3"):
+    if path.is_file() and _start(path) not in (b"", _SQLITE_START):
         raise SpecError(f"tracking_uri must name an SQLite database, got another file: {path}")
     check_writable("the folder of tracking_uri", path.parent)

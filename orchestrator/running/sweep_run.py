@@ -68,8 +68,8 @@ class SweepRun:
             f"sentences, {len(corpus.vocabulary):,} words{known}",
             highlight=False,
         )
-        for caution in self.plan.cautions():
-            self.console.print(f"note: {caution}", style="yellow")
+        for caution in (*corpus.notes, *self.plan.cautions()):
+            self.console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
 
     @contextlib.contextmanager
     def _tracked(self) -> Iterator[None]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.common.wording import plural
+from orchestrator.search.configurations import number_of
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -43,15 +45,27 @@ class SearchPlan:
     def planned(self) -> dict[str, int]:
         """Number of trials by variant, the baseline's first."""
         planned = {BASELINE: len(self.baselines) * self.baseline_seeds}
-        return planned | {plan.variant: self.trials + self.repeats(plan) for plan in self.variants}
+        return planned | {plan.variant: self.trials_of(plan) + self.repeats(plan) for plan in self.variants}
+
+    def trials_of(self, variant: VariantPlan) -> int:
+        """The trials of the variant's search: fewer where it has fewer different configurations."""
+        if not variant.distributions:
+            return self.trials
+        return int(min(self.trials, number_of(variant.distributions)))
 
     def repeats(self, variant: VariantPlan) -> int:
         """How often the variant's best configuration is run again."""
         return self.replicates if variant.distributions else 0
 
     def cautions(self) -> list[str]:
-        """A sentence for each variant that searches what its baseline has fixed."""
-        return [
+        """A sentence for each variant that searches what its baseline has fixed, and for each that has fewer
+        configurations than it may have trials."""
+        few = [
+            f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
+            for plan in self.variants
+            if (count := self.trials_of(plan)) < self.trials
+        ]
+        return few + [
             f"{plan.variant} searches {', '.join(knobs)}, its baseline does not: some gain may be theirs"
             for plan in self.variants
             if (

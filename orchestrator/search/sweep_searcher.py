@@ -27,12 +27,15 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
+from orchestrator.search.configurations import Configuration, configuration, unseen
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.overrides import VariantPlan
 from trainables.variants import load_variant
 
 OBJECTIVE = "best/nll_plus_kl"
+PROPOSALS = 20
+"""So often the sampler may propose what has been asked for already."""
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = ("plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines")
 
@@ -44,6 +47,8 @@ class _Study:
     plan: VariantPlan
     optuna: optuna.Study
     asked: int = 0
+    seen: dict[Configuration, float | None] = field(default_factory=dict)
+    """What has been asked for, with its value once it is known."""
     ended: list[tuple[TrialPlan, float]] = field(default_factory=list)
 
 
@@ -113,7 +118,9 @@ class SweepSearcher(Searcher):
             study.optuna.tell(asked.number, state=TrialState.PRUNED)
         else:
             study.ended.append((asked.plan, value))
-            study.optuna.tell(asked.number, self._above_baseline(asked.plan, value))
+            above = self._above_baseline(asked.plan, value)
+            study.optuna.tell(asked.number, above)
+            study.seen[configuration(study.optuna.trials[asked.number].params)] = above
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing is learnt before a training ends."""
@@ -149,18 +156,36 @@ class SweepSearcher(Searcher):
             return self._lost.popleft()
         if self._first:
             return _Asked(self._first.popleft())
-        behind = min(self._studies.values(), key=lambda study: study.asked)
-        if behind.asked < self.plan.trials:
-            return self._ask(behind)
+        unfinished = [
+            study for study in self._studies.values() if study.asked < self.plan.trials_of(study.plan)
+        ]
+        if unfinished:
+            return self._ask(min(unfinished, key=lambda study: study.asked))
         if self._last is None and not self._running:
             self._last = deque(self._replicates())
         return _Asked(self._last.popleft()) if self._last else None
 
     def _ask(self, study: _Study) -> _Asked:
-        trial = study.optuna.ask(dict(study.plan.distributions))
+        trial = self._fresh(study)
         plan = self.plan.searched_trial(study.plan, study.asked, trial.params)
         study.asked += 1
         return _Asked(plan, trial.number)
+
+    def _fresh(self, study: _Study) -> optuna.Trial:
+        """A configuration that has not been asked for. One that the sampler proposes once more is told what
+        is known of it; where it proposes nothing else, the first of the others is taken."""
+        distributions = dict(study.plan.distributions)
+        for attempt in range(PROPOSALS + 1):
+            if attempt == PROPOSALS and (other := unseen(distributions, study.seen)) is not None:
+                study.optuna.enqueue_trial(dict(other))
+            trial = study.optuna.ask(distributions)
+            found = configuration(trial.params)
+            if not distributions or found not in study.seen:
+                break
+            value = study.seen[found]
+            study.optuna.tell(trial, value, state=None if value is not None else TrialState.FAIL)
+        study.seen.setdefault(found, None)
+        return trial
 
     def _again(self, asked: _Asked) -> _Asked:
         """The same for another try: a trial that was told FAIL cannot be told anything else."""

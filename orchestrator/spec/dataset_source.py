@@ -5,6 +5,7 @@ Only this module imports `datasets`, an optional extra, and only when a dataset 
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,7 +115,10 @@ class DatasetSource(TextSource):
         if saved and self.config:
             raise CorpusError(f"a dataset that was saved has no configurations, got config: {self}")
         try:
-            found = load_from_disk(self.dataset) if saved else load_dataset(self.dataset, self.config)
+            if saved:
+                found = load_from_disk(self.dataset)
+            else:
+                found = load_dataset(self.dataset, self.config, **self._reading())
         except Exception as error:  # the library raises whatever its readers and the network raise
             cause = error.__cause__ or error
             reason = " ".join(f"{type(cause).__name__}: {cause}".split())
@@ -125,25 +129,37 @@ class DatasetSource(TextSource):
             else {"train": found}
         )
 
+    def _reading(self) -> dict[str, Any]:
+        """How a folder of CSV files is read: every cell is the text that stands there. Left to itself pandas
+        takes `None` and `NA` for nothing, and `01` for 1."""
+        files = sorted(Path(self.dataset).rglob("*.csv")) if Path(self.dataset).is_dir() else []
+        if not files:
+            return {}
+        import datasets
+
+        with files[0].open(encoding="utf-8-sig", newline="") as file:
+            columns = next(csv.reader(file), [])
+        texts = datasets.Features({column: datasets.Value("string") for column in columns})
+        return {"features": texts, "keep_default_na": False}
+
     def _text(self, split: Dataset, name: str) -> Text:
         """The split without rows that are blank or have no label."""
         place = f"datasets:{self.dataset}[{name}]"
         values = self._column(split, self.text, place)
         labels = self._labels(split, place)
-        sentences, kept, rows = [], [], []
+        rows = []
         for row, (value, label) in enumerate(zip(values, labels, strict=True)):
-            if not isinstance(value, str):
+            if not isinstance(value, str | None):
                 raise CorpusError(
                     f"the column {self.text!r} holds text, got {type(value).__name__}: {place}:{row}"
                 )
-            if (words := value.split()) and label is not None:
-                sentences.append(words)
-                kept.append(label.strip())
+            if (value or "").strip() and (self.label is None or label):
                 rows.append(row)
-        return Text(place, sentences, kept if self.label else None, rows)
+        kept = [labels[row] for row in rows] if self.label else None
+        return Text(place, [values[row].split() for row in rows], kept, rows, len(values) - len(rows))
 
-    def _labels(self, split: Dataset, place: str) -> Sequence[str | None]:
-        """The labels as text; None for a row that has none, "" for all rows where no column is chosen."""
+    def _labels(self, split: Dataset, place: str) -> list[str]:
+        """The labels as text; "" for a row that has none, and for all rows where no column is chosen."""
         if self.label is None:
             return [""] * len(split)
         values = self._column(split, self.label, place)
@@ -154,8 +170,8 @@ class DatasetSource(TextSource):
                     f"the column {self.label!r} holds names or whole numbers, got {value!r}: {place}:{row}"
                 )
         if names is None:
-            return [None if value is None else str(value) for value in values]
-        return [None if value in (None, _MISSING_LABEL) else names[value] for value in values]
+            return ["" if value is None else str(value).strip() for value in values]
+        return ["" if value in (None, _MISSING_LABEL) else names[value].strip() for value in values]
 
     def _column(self, split: Dataset, column: str, place: str) -> Sequence[Any]:
         if column not in split.column_names:

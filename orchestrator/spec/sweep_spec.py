@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.common.addresses import SQLITE, home_expanded, sqlite_address, sqlite_file, utf8_path
 from orchestrator.common.problems import without_password
 from orchestrator.spec.dataset_source import DatasetSource
 from orchestrator.spec.errors import KeyPath, SpecError, lines, problems_of, shown
@@ -41,6 +42,7 @@ _ALL = "all"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _LARGEST_SEED = 2**32 - 1
+_TRACKING = (SQLITE, "http://", "https://", "postgresql", "mysql", "mssql", "databricks")
 _BY_DEFAULT: Any = None  # replaced by the field's validator
 _CORPUS_KINDS = {**NAMED_KINDS, "datasets": DatasetSource.parse}
 
@@ -83,6 +85,7 @@ class SweepSpec(BaseModel):
         name: of the sweep and its folder; by default the corpus and the time.
         vocabulary_size: the most words to keep; None keeps all; "usual" is replaced by what the corpus says.
         max_sentences: the most training sentences to keep; None keeps all.
+        deduplicate: whether a sentence that stands in several splits is left in the last of them alone.
         preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
@@ -111,6 +114,7 @@ class SweepSpec(BaseModel):
     name: str = Field(default=_BY_DEFAULT, validate_default=True)
     vocabulary_size: Annotated[int, Field(ge=5)] | None = Field(default=USUAL, validate_default=True)
     max_sentences: Annotated[int, Field(ge=2)] | None = None
+    deduplicate: bool = False
     preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
@@ -234,7 +238,7 @@ class SweepSpec(BaseModel):
     def _absolute_unless_address(cls, value: str | None) -> str | None:
         if value is None or "://" in value:
             return value
-        return os.path.abspath(Path(value).expanduser())
+        return os.path.abspath(utf8_path("checkpoints", home_expanded("checkpoints", value)))
 
     @field_validator("name", mode="before")
     @classmethod
@@ -275,13 +279,14 @@ class SweepSpec(BaseModel):
     @field_validator("tracking_uri")
     @classmethod
     def _absolute_database(cls, value: str) -> str:
-        schemes = ("sqlite:///", "http://", "https://", "postgresql", "mysql", "mssql", "file:", "databricks")
-        if not value.startswith(schemes) or value == schemes[0]:
+        if not value.startswith(_TRACKING) or value == SQLITE:
             rule = "an address such as sqlite:///mlflow.db or http://127.0.0.1:5000"
-            raise ValueError(f"tracking_uri must be {rule}, got {shown(value)}")
-        if value.startswith(schemes[0]):
-            return schemes[0] + os.path.abspath(Path(value.removeprefix(schemes[0])).expanduser())
-        return value
+            folders = "; MLflow itself gives up its stores of files" if value.startswith("file:") else ""
+            raise ValueError(f"tracking_uri must be {rule}, got {shown(without_password(value))}{folders}")
+        if value.startswith(f"{SQLITE}~"):
+            value = sqlite_address(home_expanded("tracking_uri", value.removeprefix(SQLITE)))
+        file = sqlite_file(value)
+        return value if file is None else sqlite_address(utf8_path("tracking_uri", file))
 
     @field_serializer("variants")
     def _without_empty(self, value: dict[str, Overrides]) -> list[str] | dict[str, dict[str, Any]]:
@@ -308,7 +313,7 @@ def _path(key: str, value: object) -> str:
         raise ValueError(f"{key} must be a path, got {shown(value)}")
     if "://" in str(value):
         raise ValueError(f"{key} must be a path that every node sees, got {shown(value)}")
-    return str(value)
+    return str(utf8_path(key, home_expanded(key, str(value))) if str(value).startswith("~") else value)
 
 
 def _default_name(corpus: CorpusSource) -> str:

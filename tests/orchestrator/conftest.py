@@ -60,8 +60,8 @@ def folder(mlflow_database: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(folder: Path) -> "Iterator[Open]":
     """Opens trackers of sweep "s", of the database in `folder` unless told otherwise."""
-    from orchestrator.tracking.server.links import sqlite_uri
     from orchestrator.tracking.tracker import MlflowTracker
+    from tests.orchestrator.database import sqlite_uri
 
     trackers: list[MlflowTracker] = []
 
@@ -79,7 +79,7 @@ def opened(folder: Path) -> "Iterator[Open]":
 @pytest.fixture
 def reader(folder: Path) -> "Reader":
     """Reads sweep "s" from the database in `folder`."""
-    from orchestrator.tracking.server.links import sqlite_uri
+    from tests.orchestrator.database import sqlite_uri
     from tests.orchestrator.tracking_fixtures import Reader
 
     return Reader(sqlite_uri(folder))

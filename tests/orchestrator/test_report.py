@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from orchestrator.report import app
 from orchestrator.reports.sweep_report import Report
-from orchestrator.tracking.server.links import sqlite_uri
 from tests.orchestrator.comparison_sweeps import sweep_results
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.stored_sweeps import store
 from tests.paths import ROOT
 

@@ -13,8 +13,8 @@ from mlflow.entities import Run
 from typer.testing import CliRunner, Result
 
 from orchestrator.reproduce import app
-from orchestrator.tracking.server.links import sqlite_uri
 from tests import sweep_process
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import free_port
 from tests.paths import ROOT
 

@@ -17,7 +17,7 @@ from trainables.evaluation.texts import LONGEST
 from trainables.model.text_vae import TextVAE
 from trainables.text.batches import evaluation_batches
 from trainables.text.splits import Split
-from trainables.text.vocabulary import Vocabulary
+from trainables.text.vocabulary import RESERVED, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Reconstructor:
             labels: a name for each sentence; for a model that is told labels, ignored by others.
 
         Raises:
-            ValueError: a sentence without a word, or an unknown label or none where the model is told one.
+            ValueError: a sentence without a word or with a reserved one, or an unknown label or none where
+                the model is told one.
         """
         split = Split.from_ids(self._ids(sentences), self._labels(labels, len(sentences)))
         found: dict[int, Reconstructed] = {}
@@ -97,6 +98,11 @@ class Reconstructor:
                 raise ValueError(
                     "a sentence must be words with spaces between, at least one,"
                     f" got {sentence!r}: sentence {number} of {len(sentences)}"
+                )
+            if marks := sorted(RESERVED.intersection(words)):
+                raise ValueError(
+                    f"{', '.join(sorted(RESERVED))} are reserved and stand in no sentence,"
+                    f" got {', '.join(marks)}: sentence {number} of {len(sentences)}"
                 )
             ids.append(self.vocabulary.encode(words))
         return ids

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from trainables.latents.codes import Discrete
 from trainables.latents.conditions import Condition, Unconditional
-from trainables.latents.gaussian import Latent, NoLatent
+from trainables.latents.gaussian import BatchNormGaussian, Latent, NoLatent
 from trainables.latents.vq import VectorQuantized
 from trainables.parts.encoders import Encoder, NoEncoder
 from trainables.parts.pretraining import Pretraining
@@ -31,6 +31,8 @@ class Combination(Protocol):
     def updates(self) -> Updates: ...
     @property
     def pretraining(self) -> Pretraining: ...
+    @property
+    def batch_size(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ _CONFLICTS = (
         _discrete,
         lambda parts: not isinstance(parts.condition, Unconditional),
         "condition=label needs a Gaussian latent variable: the prior of codes knows no label",
+    ),
+    _Conflict(
+        lambda parts: isinstance(parts.latent, BatchNormGaussian),
+        lambda parts: parts.batch_size < 2,
+        "latent=batch_norm needs batch_size >= 2: one sentence has no variance to normalise by",
     ),
     _Conflict(
         _aggressive,

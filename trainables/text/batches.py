@@ -74,6 +74,12 @@ def count_batches(split: Split, batch_size: int) -> int:
     return int(_batches_per_length(split, batch_size).sum())
 
 
+def alone(split: Split, batch_size: int) -> int:
+    """How many sentences are a batch by themselves in every epoch."""
+    counts_G, batches_G = split.by_length.counts_G, _batches_per_length(split, batch_size)
+    return int(np.where(counts_G // batches_G == 1, batches_G - counts_G % batches_G, 0).sum())
+
+
 def random_batch(split: Split, batch_size: int, rng: np.random.Generator, *, fixed: bool = False) -> Batch:
     """One batch, distributed as a batch picked uniformly from an epoch: a freshly shuffled one, or `fixed`.
 

@@ -32,6 +32,7 @@ def load_corpus(
     seed: int = 0,
     vocabulary_size: int | Literal["usual"] | None = USUAL,
     max_sentences: int | None = None,
+    deduplicate: bool = False,
 ) -> Corpus:
     """Read a corpus, or draw the embedded one.
 
@@ -47,6 +48,9 @@ def load_corpus(
             as a whole; so is that of the embedded corpus, or its entropy would not hold.
         max_sentences: keep at most so many training sentences, and a tenth of it, at least 1, of valid and of
             test; chosen at random, in the order of the file. None keeps all.
+        deduplicate: leave a sentence that stands in several splits in the last of them alone: copies of a
+            test sentence are no training sentences. The embedded corpus is drawn from a distribution, in
+            which copies have their place: it stays as it is.
 
     Raises:
         CorpusError: a file is missing, unreadable or badly formed, or an argument is out of its range.
@@ -64,11 +68,12 @@ def load_corpus(
         raise CorpusError(
             f"a corpus can be read, got {error.strerror!r}: {error.filename or source}"
         ) from error
+    texts = texts.deduplicated() if deduplicate else texts
     label_names = _label_names(texts)
     texts = _chosen(texts, limits, seed)
     vocabulary = _vocabulary(texts, size)
     train, valid, test = (_encode(text, vocabulary, label_names) for text in _parts(texts))
-    return Corpus(source.name, str(source), vocabulary, train, valid, test, label_names)
+    return Corpus(source.name, str(source), vocabulary, train, valid, test, label_names, notes=texts.notes())
 
 
 def _resolve(source: CorpusSource | Path | str | None) -> CorpusSource:

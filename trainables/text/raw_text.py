@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trainables.text.splits import CorpusError
-from trainables.text.vocabulary import END, PAD, SPECIAL_WORDS, START
-
-# "<unk>" may stand in a text (PTB has it); the other special words would forge a sentence mark or padding.
-_RESERVED = frozenset(SPECIAL_WORDS[index] for index in (PAD, START, END))
+from trainables.text.vocabulary import RESERVED
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +20,7 @@ class Text:
         sentences: N lists of words.
         labels: N labels as written, or None where there are none.
         lines: where each sentence stands: N lines of a file, from 1, or N rows of a dataset, from 0.
+        dropped: rows that were left out before, because they are blank or have no label.
 
     Raises:
         CorpusError: there is no sentence, a sentence or a label is empty, or a word is reserved.
@@ -32,13 +30,14 @@ class Text:
     sentences: Sequence[Sequence[str]]
     labels: Sequence[str] | None
     lines: Sequence[int]
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         if not self.sentences:
             raise CorpusError(f"a corpus file holds at least one sentence, got none: {self.place}")
         for i, words in enumerate(self.sentences):
-            if not _RESERVED.isdisjoint(words):
-                word = next(word for word in words if word in _RESERVED)
+            if not RESERVED.isdisjoint(words):
+                word = next(word for word in words if word in RESERVED)
                 where = self.where(i)
                 raise CorpusError(
                     f"<s>, </s> and <pad> are reserved and stand in no text, got {word}: {where}"
@@ -66,7 +65,22 @@ class Text:
             [self.sentences[number] for number in numbers],
             None if self.labels is None else [self.labels[number] for number in numbers],
             [self.lines[number] for number in numbers],
+            self.dropped,
         )
+
+    def without(self, others: Iterable[Text]) -> Text:
+        """The sentences that stand in none of the others.
+
+        Raises:
+            CorpusError: none is left.
+        """
+        known = {tuple(words) for other in others for words in other.sentences}
+        return self.take([i for i, words in enumerate(self.sentences) if tuple(words) not in known])
+
+    def share_in(self, other: Text) -> float:
+        """Which share of the sentences stands in the other text too."""
+        known = {tuple(words) for words in other.sentences}
+        return sum(tuple(words) in known for words in self.sentences) / len(self)
 
     def hold_out(self, parts: int, seed: int) -> list[Text]:
         """What is left, and then `parts` texts of a tenth each, drawn at random, in the order of the file."""
@@ -107,3 +121,26 @@ class Texts:
                     f"all files of a corpus have labels or none has, got {labelled.place} with and"
                     f" {plain.place} without"
                 )
+
+    def deduplicated(self) -> Texts:
+        """A sentence that stands in several splits is left in the last of train, valid, test alone.
+
+        Raises:
+            CorpusError: nothing is left of train or valid.
+        """
+        valid = self.valid.without([self.test])
+        return replace(self, train=self.train.without([self.valid, self.test]), valid=valid)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures has to know, a sentence each."""
+        found = []
+        dropped = self.train.dropped + self.valid.dropped + self.test.dropped
+        if dropped:
+            found.append(f"rows left out, blank or without a label: {dropped:,}")
+        share = self.test.share_in(self.train)
+        if share:
+            found.append(
+                f"{100 * share:.2g} % of the test sentences stand in train too, which flatters every model;"
+                " deduplicate: true leaves them in test alone"
+            )
+        return tuple(found)

@@ -5,11 +5,14 @@ Errors name the file and the line, because a corpus of millions of lines is not 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from trainables.text.raw_text import Text
 from trainables.text.splits import CorpusError
 
+_LONE_CR = re.compile(rb"\r(?!\n)")
+_MARK = "\ufeff"
 _SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "dev", "val"), "test": ("test",)}
 
 
@@ -63,11 +66,20 @@ def _decode(path: Path) -> str:
     nul = data.find(0)
     if nul >= 0:
         raise CorpusError(f"a corpus file is UTF-8 text, got a NUL byte: {path}:{_line_at(data, nul)}")
+    if alone := _LONE_CR.search(data):
+        where = f"{path}:{_line_at(data, alone.start())}"
+        raise CorpusError(f"a line ends with LF or CR LF, got a CR alone: {where}")
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         where = f"{path}:{_line_at(data, error.start)}"
         raise CorpusError(f"a corpus file is UTF-8, got byte 0x{data[error.start]:02x}: {where}") from None
+    # A mark stands at the start of a file, and of a line where files were put together.
+    text = text.removeprefix(_MARK).replace(f"\n{_MARK}", "\n")
+    if _MARK in text:
+        where = f"{path}:{text.count(chr(10), 0, text.index(_MARK)) + 1}"
+        raise CorpusError(f"U+FEFF (byte order mark) begins a file or a line, got one inside: {where}")
+    return text
 
 
 def _line_at(data: bytes, position: int) -> int:

@@ -74,7 +74,7 @@ class PlainText(TextSource):
         return str(self.path)
 
     def read(self, seed: int) -> Texts:
-        path = self.path.expanduser()
+        path = absolute(self.path)
         if path.is_dir():
             train, valid, test = map(read_text_file, find_split_files(path))
             return Texts(train, valid, test)
@@ -108,5 +108,17 @@ def parse_source(text: str, kinds: Mapping[str, Callable[[str], CorpusSource]]) 
 
 
 def absolute(path: Path) -> Path:
-    """The path with `~` replaced, from the root; links stay as they are."""
-    return Path(os.path.abspath(path.expanduser()))
+    """The path with `~` replaced, from the root; links stay as they are.
+
+    Raises:
+        CorpusError: it begins with the home of somebody whom nobody knows, or is not UTF-8.
+    """
+    try:
+        str(path).encode("utf-8")
+        return Path(os.path.abspath(path.expanduser()))
+    except UnicodeEncodeError:
+        raise CorpusError(f"a corpus has a path in UTF-8, got {os.fsencode(path)!r}") from None
+    except RuntimeError:
+        raise CorpusError(
+            f"a path begins with a home that exists, got {path.parts[0]!r}, whose home nobody knows: {path}"
+        ) from None

@@ -109,6 +109,7 @@ class Corpus:
         label_names: label index → name; empty for an unlabelled corpus.
         entropy_floor: exact entropy in nats per sentence where the distribution is known, else None.
             No model's expected NLL + KL lies below it.
+        notes: what a reader of the figures has to know of the text, a sentence each.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Corpus:
     test: Split
     label_names: tuple[str, ...] = ()
     entropy_floor: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def longest(self) -> int:

@@ -10,6 +10,8 @@ from itertools import chain
 
 UNK, PAD, START, END = 0, 1, 2, 3
 SPECIAL_WORDS = ("<unk>", "<pad>", "<s>", "</s>")
+RESERVED = frozenset(SPECIAL_WORDS[index] for index in (PAD, START, END))
+"""Words that stand in no text: they would forge a sentence mark or padding. "<unk>" may (PTB has it)."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
+from orchestrator.common.addresses import sqlite_address, sqlite_file
 from orchestrator.tracking.delivery.courier import Refused
 from orchestrator.tracking.delivery.entries import (
     SWEEP,
@@ -42,7 +43,7 @@ from orchestrator.tracking.delivery.entries import (
 from orchestrator.tracking.delivery.placeholders import filled
 from orchestrator.tracking.delivery.requests import Content, Points
 from orchestrator.tracking.models.registry import latest_version, log_model, point_aliases, register
-from orchestrator.tracking.server.links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, database_file, equals
+from orchestrator.tracking.server.links import KIND_TAG, SWEEP_TAG, TRIAL_TAG, equals
 from orchestrator.tracking.server.settings import ONCE, UPLOAD, settings
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,10 @@ class MlflowStore:
     def __init__(
         self, tracking_uri: str, experiment: str, sweep: str, folder: Path, openings: Mapping[str, Opening]
     ) -> None:
-        database = database_file(tracking_uri)
+        database = sqlite_file(tracking_uri)
         if database is not None:
             _prepare(database)
-            tracking_uri = f"sqlite:///{database}"
+            tracking_uri = sqlite_address(database)
         self._sweep, self._folder, self._openings = sweep, folder, openings
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         self.experiment_id = self._open_experiment(experiment, database)

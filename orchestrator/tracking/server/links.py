@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from orchestrator.common.addresses import sqlite_address, sqlite_file
 from orchestrator.common.problems import without_password
 
 SWEEP_TAG, KIND_TAG, TRIAL_TAG = "orchestrator.sweep", "orchestrator.kind", "orchestrator.trial_id"
@@ -17,26 +18,13 @@ DATABASE = "mlflow.db"
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` listens by default."""
 
-_SQLITE = "sqlite:///"
 _MODE = "workflowType=machine_learning"  # else the user interface shows what it has for language models
-
-
-def sqlite_uri(folder: Path) -> str:
-    """The tracking URI of `mlflow.db` in the folder, as an absolute path."""
-    return f"{_SQLITE}{folder.resolve() / DATABASE}"
-
-
-def database_file(tracking_uri: str) -> Path | None:
-    """The file behind a sqlite tracking URI as an absolute path; None for other URIs."""
-    if not tracking_uri.startswith(_SQLITE):
-        return None
-    return Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
 
 
 def absolute_uri(tracking_uri: str) -> str:
     """The URI with the path of a sqlite file made absolute."""
-    database = database_file(tracking_uri)
-    return tracking_uri if database is None else f"{_SQLITE}{database}"
+    database = sqlite_file(tracking_uri)
+    return tracking_uri if database is None else sqlite_address(database)
 
 
 def is_server(tracking_uri: str) -> bool:
@@ -52,7 +40,7 @@ def ui_command(tracking_uri: str, mlflow: str = "mlflow") -> str:
     """
     if is_server(tracking_uri):
         return ""
-    if database_file(tracking_uri) == Path.cwd() / DATABASE and not Path("mlruns").exists():
+    if sqlite_file(tracking_uri) == Path.cwd() / DATABASE and not Path("mlruns").exists():
         return f"{mlflow} ui"
     return f"{mlflow} ui --backend-store-uri {shlex.quote(without_password(tracking_uri))}"
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from mlflow.store.db.utils import create_sqlalchemy_engine
 
+from orchestrator.common.addresses import sqlite_file
 from orchestrator.common.problems import StoreError, reason, without_password
-from orchestrator.tracking.server.links import database_file, is_server
+from orchestrator.tracking.server.links import is_server
 from orchestrator.tracking.server.settings import LONG_TIMEOUTS, QUIET, SHORT_TIMEOUTS, settings
 
 _TABLE = "experiments"
@@ -28,7 +29,7 @@ def check_store(tracking_uri: str) -> Iterator[None]:
     """
     place = without_password(tracking_uri)
     try:
-        database = database_file(tracking_uri)
+        database = sqlite_file(tracking_uri)
         if database is not None:
             _check_file(database)
         elif not is_server(tracking_uri):

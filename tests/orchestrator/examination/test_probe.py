@@ -125,3 +125,9 @@ def test_metrics_have_their_names() -> None:
         *("probe/accuracy", "probe/majority", "probe/mixture_accuracy", "probe/nmi"),
         *("probe/train_sentences", "probe/test_sentences"),
     }
+
+
+def test_of_a_single_label_nothing_is_known() -> None:
+    features = np.zeros((8, 0), dtype=np.float32)
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    assert probe(features, labels, features, np.zeros(8, dtype=np.int64)).nmi == 0.0

@@ -22,7 +22,7 @@ from orchestrator.recorded import sweep_reader as tracking_reader
 from orchestrator.recorded.sweep_reader import SweepReader
 from orchestrator.reports.sweep_report import Report
 from orchestrator.search.trial_plan import TrialPlan
-from orchestrator.tracking.server.links import sqlite_uri
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.stored_sweeps import experiment_id, store, store_trial
 from tests.orchestrator.sweep_results import small_sweep
 from tests.orchestrator.tracking_fixtures import free_port, running

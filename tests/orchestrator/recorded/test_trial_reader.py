@@ -13,8 +13,8 @@ from orchestrator.recorded.trial_reader import recorded_trial
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.tracking.server.links import sqlite_uri
 from orchestrator.tracking.tracker import MlflowTracker
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import Open, Reader, delivered, plan
 
 PLAN = TrialPlan("cyclical", "trial", {"cycles": 3, "ramp_share": 0.1 + 0.2}, 9, ("cycles",))

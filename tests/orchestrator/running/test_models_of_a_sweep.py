@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.tracking.server.links import sqlite_uri
 from tests import sweep_process
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import Reader
 from tests.trainables.trained import texts
 from trainables.text.corpora import load_corpus

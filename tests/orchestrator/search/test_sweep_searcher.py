@@ -148,7 +148,7 @@ def test_the_best_is_the_one_with_the_largest_gain_over_its_own_decoder(tmp_path
         baselines[config["knobs"]["dilation"]] = nll_plus_kl
         searcher.on_trial_complete(f"b{name}", {f"final/{OBJECTIVE}": nll_plus_kl})
     tried = []
-    for number in range(4):
+    for number in range(2):  # more there are none
         config = searcher.suggest(f"t{number}")
         assert config["kind"] == "trial"
         dilation = config["knobs"]["dilation"]

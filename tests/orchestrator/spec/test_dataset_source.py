@@ -212,7 +212,7 @@ def test_a_sweep_reads_it(datasets: Any, folder: Path) -> None:
             "a dataset has the column 'x' (choose another with ,label=COLUMN), got text, y: PLACE",
         ),
         ({"train": [{"text": 1}]}, "", "the column 'text' holds text, got int: PLACE:0"),
-        ({"train": [{"text": "a"}, {"text": None}]}, "", "column 'text' holds text, got NoneType: PLACE:1"),
+        ({"train": [{"text": "a"}, {"text": None}]}, "", "has at least 4 sentences, got 1: PLACE"),
         (
             {"train": [{"text": "a", "y": 0.5}]},
             ",label=y",
@@ -290,3 +290,25 @@ def test_a_single_training_over_a_dataset(
     assert capsys.readouterr().out.splitlines()[1].startswith("corpus saved: 3 / 1 / 1 sentences, ")
     assert train(["--corpus", "datasets:absent", "--set", "x"]) == 2
     assert capsys.readouterr().err == "orchestrator.train: --set takes KNOB=VALUE, got 'x'\n"
+
+
+CSV = """text,label
+a b,None
+c d,NA
+"",x
+e f,01
+g h,1
+i j,
+k l,01
+"""
+
+
+def test_the_cells_of_a_csv_file_are_the_text_that_stands_there(datasets: Any, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train.csv").write_text(CSV)
+    for name in ("validation", "test"):
+        (tmp_path / "d" / f"{name}.csv").write_text("text,label\nm n,None\n")
+    corpus = load_corpus(DatasetSource.parse("./d,label=label"))
+    assert corpus.label_names == ("01", "1", "NA", "None")
+    assert corpus.label_counts == (2, 1, 1, 1)
+    assert corpus.notes == ("rows left out, blank or without a label: 2",)

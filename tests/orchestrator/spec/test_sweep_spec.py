@@ -16,7 +16,7 @@ from trainables.text.sources import Embedded, PlainText
 
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
-    "corpus, name, vocabulary_size, max_sentences, preset, variants, trials, epochs, seed,"
+    "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, epochs, seed,"
     " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
     " final_iw_samples, final_iw_sentences, models, tracking_uri, storage, checkpoints"
 )
@@ -305,6 +305,7 @@ def test_yaml_of_a_spec_is_complete_and_short(folder: Path) -> None:
 name: a
 vocabulary_size: 10000
 max_sentences: null
+deduplicate: false
 preset: null
 variants:
   cyclical:

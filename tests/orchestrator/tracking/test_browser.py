@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 import pytest
 
-from orchestrator.tracking.server.links import run_page, sqlite_uri
+from orchestrator.tracking.server.links import run_page
 from orchestrator.tracking.server.version import knows_view
 from orchestrator.tracking.shown.trial import run_colour
 from tests import sweep_process
 from tests.orchestrator import browser
 from tests.orchestrator.browser import OUTPUT, Browser, Chart
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import Reader, free_port, running
 
 pytestmark = [

@@ -12,8 +12,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.tracking.callback import TrackingCallback
-from orchestrator.tracking.server.links import sqlite_uri
 from orchestrator.tracking.tracker import MlflowTracker
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import Open, Reader, plan
 
 EPOCHS = 3

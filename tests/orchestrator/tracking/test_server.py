@@ -14,10 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from orchestrator.tracking.server.links import sqlite_uri, sweep_link, ui_address, ui_command
+from orchestrator.tracking.server.links import sweep_link, ui_address, ui_command
 from orchestrator.tracking.shown.view import view, view_link, view_tag
 from orchestrator.tracking.tracker import MlflowTracker
 from search_spaces.space import Extent, load_space
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import Reader, delivered, free_port, plan, running
 
 SPACES = {"cyclical": load_space("cyclical").distributions(Extent(6))}

@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from orchestrator.search.trial_plan import TrialPlan
-from orchestrator.tracking.server.links import sqlite_uri
 from orchestrator.tracking.tracker import MlflowTracker
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import EXPERIMENT, Open, Reader, complete, delivered, plan
 
 

@@ -116,3 +116,10 @@ def test_a_reconstruction_ends_at_the_longest_sentence(small: MakeVariant) -> No
     with torch.no_grad():
         reconstructor.model.decoder.output.bias[5] = 2.0  # "b", before </s> for ever
     assert [each.text for each in reconstructor.reconstruct(["a", "a a a"])] == ["b b b b"] * 2
+
+
+@pytest.mark.parametrize("word", ["<s>", "</s>", "<pad>"])
+def test_a_mark_is_no_word(word: str, small: MakeVariant) -> None:
+    model = one_word_model(small, told=False)
+    with pytest.raises(ValueError, match=rf"^</s>, <pad>, <s> are reserved .*, got {word}: sentence 2 of 2$"):
+        model.reconstruct(["a b", f"a {word} b"])

@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.text.batches import Batch, count_batches, evaluation_batches, random_batch, training_batches
+from trainables.text.batches import (
+    Batch,
+    alone,
+    count_batches,
+    evaluation_batches,
+    random_batch,
+    training_batches,
+)
 from trainables.text.splits import Split
 from trainables.text.vocabulary import END, START
 
@@ -195,3 +202,11 @@ def test_batch_size_is_checked_in_the_call(batch_size: int) -> None:
         training_batches(split, batch_size, rng)
     with pytest.raises(ValueError, match=f"batch_size is at least 1, got {batch_size}"):
         random_batch(split, batch_size, rng)
+
+
+def test_sentences_that_are_a_batch_by_themselves() -> None:
+    split = Split.from_ids([[5] * length for length in [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]], None)
+    for size, expected in ((1, 10), (2, 2), (3, 1), (4, 1)):
+        assert alone(split, size) == expected
+        batches = training_batches(split, size, np.random.default_rng(0))
+        assert sum(len(batch.tokens_BT) == 1 for batch in batches) == expected

@@ -55,3 +55,26 @@ def test_splits_agree_on_labels() -> None:
         Texts(labelled, labelled, plain)
     with pytest.raises(CorpusError, match=r"at least 2 sentences, got 1: b\.txt"):
         Texts(plain, plain, plain)
+
+
+def text(*sentences: str, dropped: int = 0) -> Text:
+    return Text("t", [sentence.split() for sentence in sentences], None, range(len(sentences)), dropped)
+
+
+def test_copies_are_left_in_the_last_split_alone() -> None:
+    texts = Texts(text("a", "b", "c", "c", "d"), text("b", "e"), text("a", "e", "f"))
+    assert texts.notes() == (
+        "33 % of the test sentences stand in train too, which flatters every model;"
+        " deduplicate: true leaves them in test alone",
+    )
+    alone = texts.deduplicated()
+    assert [part.sentences for part in (alone.train, alone.valid, alone.test)] == [
+        [["c"], ["c"], ["d"]], [["b"]], [["a"], ["e"], ["f"]],
+    ]  # fmt: skip
+    assert alone.notes() == ()
+    assert alone.train.lines == [2, 3, 4]
+
+
+def test_dropped_rows_are_counted() -> None:
+    texts = Texts(text("a", "b", dropped=1_000), text("c"), text("d", dropped=2))
+    assert texts.notes() == ("rows left out, blank or without a label: 1,002",)

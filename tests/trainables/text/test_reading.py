@@ -80,3 +80,25 @@ def test_bad_text_is_refused_with_its_place(tmp_path: Path, content: bytes, rule
     assert rule in str(error.value)
     assert str(error.value).endswith(f", got {got.replace('FILE', str(path))}")
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_marks_where_files_were_put_together_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes("\ufeffx\ta b\n\ufeffx\tc\r\ny\td\n".encode())
+    text = read_text_file(path)
+    assert text.labels == ["x", "x", "y"]
+    assert text.sentences == [["a", "b"], ["c"], ["d"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nb\rc\n", r"a line ends with LF or CR LF, got a CR alone: .*:2$"),
+        ("a\nb \ufeffc\n".encode(), r"U\+FEFF .* begins a file or a line, got one inside: .*:2$"),
+    ],
+)
+def test_signs_that_nobody_sees(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=message):
+        read_text_file(path)

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from orchestrator.tracking.models.registry import FIGURES, log_model, point_aliases, register
 from orchestrator.tracking.models.saved import save_model
-from orchestrator.tracking.server.links import sqlite_uri
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking.models.test_saved import columns_of, in_a_fresh_process, model_of
 from tests.orchestrator.tracking.test_server import server_arguments
 from tests.orchestrator.tracking_fixtures import free_port, running

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from orchestrator.tracking.models.saved import save_model
-from orchestrator.tracking.server.links import sqlite_uri
+from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.tracking_fixtures import Open, Reader, plan
 from tests.trainables.trained import texts, trained
 from trainables.text.grammar import embedded_corpus

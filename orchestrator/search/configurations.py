@@ -1,0 +1,60 @@
+"""How many different configurations a search can find, and one that it has not found yet.
+
+A training with the same knobs and the same seed is the same training: it is not run twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+Configuration = tuple[tuple[str, Any], ...]
+
+
+def configuration(params: Mapping[str, Any]) -> Configuration:
+    """The searched knobs as a value that can be compared and remembered."""
+    return tuple(sorted(params.items()))
+
+
+def number_of(distributions: Mapping[str, BaseDistribution]) -> float:
+    """How many configurations there are; infinitely many where a knob is continuous."""
+    return math.prod(_values(found) for found in distributions.values())
+
+
+def unseen(
+    distributions: Mapping[str, BaseDistribution], seen: Collection[Configuration]
+) -> Mapping[str, Any] | None:
+    """The first configuration, in the order of the ranges, that is not among those; None if all are.
+
+    For finitely many configurations (`number_of`).
+    """
+    for values in product(*map(_listed, distributions.values())):
+        found = dict(zip(distributions, values, strict=True))
+        if configuration(found) not in seen:
+            return found
+    return None
+
+
+def _values(found: BaseDistribution) -> float:
+    match found:
+        case CategoricalDistribution():
+            return len(found.choices)
+        case IntDistribution() | FloatDistribution(step=float()):
+            return 1 + round((found.high - found.low) / (found.step or 1))
+        case _:
+            return 1 if found.single() else math.inf
+
+
+def _listed(found: BaseDistribution) -> Iterator[Any]:
+    match found:
+        case CategoricalDistribution():
+            yield from found.choices
+        case IntDistribution():
+            yield from range(found.low, found.high + 1, found.step)
+        case FloatDistribution():
+            step = found.step or 0.0
+            yield from (min(found.low + index * step, found.high) for index in range(int(_values(found))))

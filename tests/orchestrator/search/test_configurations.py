@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from ray.tune.search import Searcher
+
+from orchestrator.search.configurations import configuration, number_of, unseen
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.sweep_searcher import OBJECTIVE, SweepSearcher
+from orchestrator.spec.sweep_spec import SweepSpec
+
+FINITE: Mapping[str, BaseDistribution] = {
+    "a": CategoricalDistribution(["S", "M"]),
+    "b": IntDistribution(1, 7, step=3),
+    "c": FloatDistribution(0.1, 0.3, step=0.1),
+}
+
+
+def test_how_many_there_are() -> None:
+    assert number_of(FINITE) == 2 * 3 * 3
+    assert number_of({}) == 1
+    assert number_of({"a": FloatDistribution(0.5, 0.5), "b": IntDistribution(1, 2)}) == 2
+    assert number_of({"a": FloatDistribution(0, 1)}) == math.inf
+
+
+def test_every_one_is_found_once() -> None:
+    seen = set()
+    while (found := unseen(FINITE, seen)) is not None:
+        assert all(distribution._contains(distribution.to_internal_repr(found[name]))
+                   for name, distribution in FINITE.items())  # fmt: skip
+        seen.add(configuration(found))
+    assert len(seen) == 18
+    assert configuration({"b": 1, "a": "S"}) == (("a", "S"), ("b", 1))
+
+
+@pytest.mark.parametrize(
+    ("ranges", "trials", "expected"),
+    [({"dilation": ["S", "M"]}, 6, 2), ({"dilation": ["S", "M", "L"]}, 3, 3)],
+)
+def test_the_same_training_is_not_run_twice(ranges: dict[str, list[str]], trials: int, expected: int) -> None:
+    own = {"ranges": ranges, "knobs": {"word_keep_rate": 1.0}}
+    spec = SweepSpec(name="s", variants={"dilated": own}, trials=trials, baseline_seeds=1, replicates=1)
+    plan = SearchPlan.of(spec)
+    assert plan.planned()["dilated"] == expected + 1
+    only = [f"dilated has only {expected} configurations, so it gets no more trials"]
+    assert plan.cautions() == (only if expected < trials else [])
+    searcher, asked = SweepSearcher(plan), []
+    while (config := searcher.suggest(f"t{len(asked)}")) != Searcher.FINISHED:
+        asked.append((config["kind"], str(config["knobs"]), config["seed"]))
+        searcher.on_trial_complete(f"t{len(asked) - 1}", {f"final/{OBJECTIVE}": 10.0 + len(asked)})
+    assert len(asked) == len(set(asked)) == sum(plan.planned().values())
+
+
+def test_what_is_proposed_once_more_is_told_its_value() -> None:
+    own = {"ranges": {"cycles": [1, 3], "ramp_share": [0.5, 0.5]}, "knobs": {"word_keep_rate": 1.0}}
+    spec = SweepSpec(name="s", variants={"cyclical": own}, trials=3, baseline_seeds=1, replicates=0)
+    searcher = SweepSearcher(SearchPlan.of(spec))
+    count = 0
+    while (config := searcher.suggest(f"t{count}")) != Searcher.FINISHED:
+        value = 10.0 + config["knobs"].get("cycles", 0)
+        searcher.on_trial_complete(f"t{count}", {f"final/{OBJECTIVE}": value})
+        count += 1
+    told = searcher._studies["cyclical"].optuna.trials
+    assert {trial.params["cycles"] for trial in told} == {1, 2, 3}
+    assert all(trial.value == pytest.approx(trial.params["cycles"]) for trial in told)
