@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.common.statuses import Status
+from trainables.common.output import run
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.reports.stored_reports import StoredReports
 
-USER_ERROR = 2
 _WIDTH = 100
 _LONGEST_NAME = 120
 _EPILOG = """
@@ -35,7 +37,7 @@ _EPILOG = """
 
     python -m orchestrator.report short long --format json --tracking-uri http://mlflow:5000
 
-[dim]Exit status: 0 done, 2 a mistake in what was asked for.[/dim]
+[dim]Exit status: 0 done, 1 the output was lost, 2 a mistake in what was asked for, 130 interrupted.[/dim]
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -92,7 +94,10 @@ def main(
     except (SpecError, StoreError) as error:
         for line in str(error).splitlines():
             typer.echo(f"error: {line}", err=True)
-        raise typer.Exit(USER_ERROR) from None
+        raise typer.Exit(Status.BAD_INPUT) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(Status.INTERRUPTED) from None
 
 
 def _check(sweeps: list[str], output: Path | None) -> None:
@@ -173,4 +178,4 @@ def _show(reports: StoredReports, output: Path | None, *, all_rows: bool) -> Non
 
 
 if __name__ == "__main__":
-    app()
+    run(app)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.common.statuses import Status
 from orchestrator.common.wording import ABSENT, plural
+from trainables.common.output import run as run_command
 
 if TYPE_CHECKING:
     from orchestrator.recorded.reproduction import Agreement
     from orchestrator.recorded.trial import RecordedTrial
 
-AGREES, DIFFERS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 _ROOT = Path(__file__).resolve().parents[1]
 _EPILOG = """
 [dim]Exit status: 0 done (with --run: all figures agree), 1 some do not,
@@ -56,7 +57,7 @@ def main(
         raise typer.Exit(_reproduce(uri, run, execute=execute))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(Status.INTERRUPTED) from None
 
 
 def _reproduce(tracking_uri: str, run: str, *, execute: bool) -> int:
@@ -76,7 +77,7 @@ def _reproduce(tracking_uri: str, run: str, *, execute: bool) -> int:
             return _refuse(problem)
         typer.echo(f"note: {problem}", err=True)
     typer.echo(command)
-    return _run(trial) if execute else AGREES
+    return _run(trial) if execute else Status.DONE
 
 
 def _missing_gpu(trial: RecordedTrial) -> str | None:
@@ -103,12 +104,12 @@ def _run(trial: RecordedTrial) -> int:
             env={**os.environ, "PYTHONPATH": path},
             check=False,
         ).returncode
-        if status == USER_ERROR:
-            return USER_ERROR
+        if status == Status.BAD_INPUT:
+            return Status.BAD_INPUT
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
     if not text:
         typer.echo(f"the training ended with status {status} and left no figures to compare", err=True)
-        return DIFFERS
+        return Status.PARTLY
     record: dict[str, Any] = json.loads(text)
     rows = agreements(trial, record)
     if rows:
@@ -122,14 +123,19 @@ def _verdict(rows: list[Agreement], epochs: int, diverged: bool, had_diverged: b
     """The last line and the exit status."""
     wrong = sum(row.differs_at is not None for row in rows)
     if diverged != had_diverged:
-        return ("it diverged now, and had not" if diverged else "it had diverged, and did not now"), DIFFERS
+        return (
+            "it diverged now, and had not" if diverged else "it had diverged, and did not now"
+        ), Status.PARTLY
     if wrong:
-        return f"{wrong} of {len(rows)} metrics differ", DIFFERS
+        return f"{wrong} of {len(rows)} metrics differ", Status.PARTLY
     if diverged:
-        return f"it diverged again, after {plural(epochs, 'whole epoch')}", AGREES
+        return f"it diverged again, after {plural(epochs, 'whole epoch')}", Status.DONE
     if not rows:
-        return "nothing is recorded to compare with", DIFFERS
-    return f"all {len(rows)} metrics agree to the last digit, in each of {plural(epochs, 'epoch')}", AGREES
+        return "nothing is recorded to compare with", Status.PARTLY
+    return (
+        f"all {len(rows)} metrics agree to the last digit, in each of {plural(epochs, 'epoch')}",
+        Status.DONE,
+    )
 
 
 def _show(rows: list[Agreement]) -> None:
@@ -153,8 +159,8 @@ def _value(value: float | None) -> str:
 def _refuse(problem: str) -> int:
     for line in problem.splitlines():
         typer.echo(f"error: {line}", err=True)
-    return USER_ERROR
+    return Status.BAD_INPUT
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app)

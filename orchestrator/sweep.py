@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.common.statuses import Status
+from trainables.common.output import run
+
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
-USER_ERROR, INTERRUPTED = 2, 130
 _ACTIONS = ("spec", "resume", "replay_outbox", "dry_run")
 _WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This run"
 _EPILOG = """
@@ -44,8 +46,8 @@ _EPILOG = """
 
     python -m orchestrator.sweep --replay-outbox embedded-20260131-120000
 
-[dim]Exit status: 0 done, 1 no trial finished or not all delivered, 2 a mistake in what was asked for,
-130 interrupted.[/dim]
+[dim]Exit status: 0 done, 1 trials failed or something was not delivered, 2 a mistake in what was asked for,
+3 stopped by itself (resumable), 4 the folder or Ray is gone, 130 interrupted (resumable).[/dim]
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -75,6 +77,15 @@ def main(
     ] = None,
     max_sentences: Annotated[
         int | None, _option("Most training sentences.", _WHAT, "all", metavar="N")
+    ] = None,
+    deduplicate: Annotated[
+        bool | None,
+        typer.Option(
+            "--deduplicate",
+            help="Leave copies of a sentence in one split.",
+            rich_help_panel=_WHAT,
+            show_default=False,
+        ),
     ] = None,
     variants: Annotated[
         str | None, _option("Names with commas between, or all.", _WHAT, "the first five", metavar="A,B,…")
@@ -147,7 +158,7 @@ def main(
         raise typer.Exit(_run(spec, options, _Action(resume, replay_outbox, dry_run)))
     except KeyboardInterrupt:
         typer.echo("interrupted before the sweep began", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(Status.INTERRUPTED) from None
 
 
 @dataclass(frozen=True)
@@ -206,22 +217,33 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
     except CorpusError as error:
         return _refuse(error)
     if not resume:
-        prepare_folder(spec)
+        spec = prepare_folder(spec)
     try:
         with sole_user(spec.folder):
             keep_corpus(spec.folder, corpus.digest)
-            from orchestrator.running.sweep_run import SweepRun
+            from orchestrator.running.sweep_run import RayGoneError, SweepRun, SweepStoppedError
 
-            return SweepRun(spec, corpus).run(resume=resume)
+            try:
+                return SweepRun(spec, corpus).run(resume=resume)
+            except SweepStoppedError:
+                return _go_on(spec, "stopped", Status.STOPPED)
+            except RayGoneError as error:
+                typer.echo(f"error: Ray is gone: {error}", err=True)
+                return _go_on(spec, "ended", Status.GONE)
     except KeyboardInterrupt:
-        from orchestrator.common.commands import sweep_command
-        from orchestrator.spec.sweep_spec import SPEC_FILE
+        return _go_on(spec, "interrupted", Status.INTERRUPTED)
 
-        again = shlex.join(sweep_command(spec.name, spec.storage, "--resume"))
-        kept = (spec.folder / SPEC_FILE).is_file()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more only ends what is ending
-        typer.echo(f"interrupted; go on with: {again}" if kept else "interrupted", err=True)
-        return INTERRUPTED
+
+def _go_on(spec: SweepSpec, ended: str, status: Status) -> Status:
+    """Says how to go on; the status."""
+    from orchestrator.common.commands import sweep_command
+    from orchestrator.spec.sweep_spec import SPEC_FILE
+
+    again = shlex.join(sweep_command(spec.name, spec.storage, "--resume"))
+    kept = (spec.folder / SPEC_FILE).is_file()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more only ends what is ending
+    typer.echo(f"{ended}; go on with: {again}" if kept else ended, err=True)
+    return status
 
 
 def _show(spec: SweepSpec) -> int:
@@ -235,14 +257,14 @@ def _show(spec: SweepSpec) -> int:
         show(spec, read_corpus(spec), Console())
     except CorpusError as error:
         return _refuse(error)
-    return 0
+    return Status.DONE
 
 
 def _refuse(error: ValueError) -> int:
     for line in str(error).splitlines():
         typer.echo(f"error: {line}", err=True)
-    return USER_ERROR
+    return Status.BAD_INPUT
 
 
 if __name__ == "__main__":
-    app()
+    run(app)

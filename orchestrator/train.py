@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from orchestrator.spec.dataset_source import DatasetSource
+from trainables.common.output import run
 from trainables.text.corpora import KINDS
 from trainables.train import main as train
 
@@ -19,4 +20,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(lambda: sys.exit(main()))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from trainables.common.output import run
 from trainables.model.variant import Variant
 from trainables.parts.part import KnobError, parse_knob
 from trainables.text.corpora import KINDS, USUAL, Corpus, CorpusError, MakeSource, load_corpus
@@ -26,6 +27,7 @@ from trainables.training.records import EpochMetrics, FinalMetrics
 from trainables.variants import load_variant, variant_names
 
 ALL = "all"  # a vocabulary's size: all words
+INTERRUPTED = 130
 
 
 def main(
@@ -34,13 +36,21 @@ def main(
     kinds: Mapping[str, MakeSource] = KINDS,
     name: str = "trainables.train",
 ) -> int:
-    """Trains and prints; returns the exit status: 0, 1 for a diverged training, 2 for bad input.
+    """Trains and prints; returns the exit status: 0, 1 for a diverged training, 2 for bad input, 130 where
+    it was interrupted.
 
     Args:
         kinds: of corpora, as `sources.parse_source` takes them.
         name: of the module that is run.
     """
-    options = parser(name).parse_args(arguments)
+    try:
+        return _trained(parser(name).parse_args(arguments), kinds, name)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _trained(options: argparse.Namespace, kinds: Mapping[str, MakeSource], name: str) -> int:
     try:
         _check(options)
         variant = variant_of(options)
@@ -211,6 +221,7 @@ def parser(name: str = "trainables.train") -> argparse.ArgumentParser:
         prog=f"python -m {name}",
         description="Train one text VAE and print an epoch a line. Figures are nats per sentence.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="Exit status: 0 done, 1 it diverged, 2 a mistake in what was asked for, 130 interrupted.",
     )
     parser.add_argument("--variant", default="vanilla", help=f"one of {', '.join(variant_names())}")
     parser.add_argument("--corpus", default="embedded", help="folder with train, valid and test files, one "
@@ -236,4 +247,4 @@ def parser(name: str = "trainables.train") -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(lambda: sys.exit(main()))

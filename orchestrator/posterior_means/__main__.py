@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.common.statuses import Status
+from trainables.common.output import run
+
 if TYPE_CHECKING:
     from orchestrator.posterior_means.plan import Plan
     from orchestrator.posterior_means.view import View
 
-FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 _WHAT, _HOW_MUCH, _WHERE = "What is trained", "How much", "Where"
 _EPILOG = """
 [bold]Examples[/bold]
@@ -80,10 +82,10 @@ def main(
         raise typer.Exit(_run(plan, out))
     except ValueError as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(USER_ERROR) from None
+        raise typer.Exit(Status.BAD_INPUT) from None
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(Status.INTERRUPTED) from None
 
 
 def _prepare(out: Path) -> None:
@@ -108,7 +110,7 @@ def _run(plan: Plan, out: Path) -> int:
         view = follow(plan, console)
     except FailedError as error:
         typer.echo(f"error: {error}", err=True)
-        return FAILED
+        return Status.PARTLY
     paths = _write(view, plan, out)
     head = f"\nafter {view.updates[-1]:,} updates, {len(view.component_N):,} test sentences:"
     console.print(head, markup=False, highlight=False)
@@ -139,4 +141,4 @@ def _write(view: View, plan: Plan, out: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    app()
+    run(app)

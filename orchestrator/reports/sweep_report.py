@@ -149,10 +149,10 @@ class Report:
         reference_kl, reference_nll = default_reference(self.configurations)
         best = best_of_each_variant(self.configurations).sort_values("gain", ascending=False, kind="stable")
         gains = [
-            (f"{name}{variant}", float(row[name]))
+            (told, float(row[name]))
             for place, (_, row) in enumerate(best.iterrows())
-            for variant in (["", f"/{row['variant']}"] if place == 0 else [f"/{row['variant']}"])
             for name in ("gain", "gain_se")
+            for told in ([name] if place == 0 else []) + [f"variant/{name}/{row['variant']}"]
         ]
         return {name: value for name, value in gains if math.isfinite(value)} | {
             "hypervolume": hypervolume(self.configurations, (reference_kl, reference_nll)),

@@ -10,8 +10,9 @@ from pathlib import Path
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from orchestrator.analysis.results import TrialResult
+from orchestrator.analysis.results import ERROR, TrialResult
 from orchestrator.common.commands import program
+from orchestrator.common.statuses import Status
 from orchestrator.examination.examiner import Examiner
 from orchestrator.examination.findings import Findings
 from orchestrator.examination.pages import PAGE
@@ -24,8 +25,6 @@ from orchestrator.tracking.server.links import ui_command
 from orchestrator.tracking.shown.note import note
 from orchestrator.tracking.shown.trial import run_tags
 from orchestrator.tracking.tracker import MlflowTracker
-
-DONE, FAILED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Ending:
         """Reports on the trials; `complete` if all have been run.
 
         Returns:
-            The exit status: 0 when a trial finished, 1 when none did.
+            The exit status: `PARTLY` where no trial finished, one was lost, or something was not delivered.
 
         Raises:
             KeyboardInterrupt: the user interrupted it, before or meanwhile; the sweep can be resumed.
@@ -60,7 +59,6 @@ class Ending:
         findings = Findings.of(self.spec, self.examiner.corpus)
         results = findings.into(results)
         report = self._report(results)
-        report.show(self.console)
         paths = self._publish(report, findings) if results else []
         if complete and finished:
             with self.console.status("keeping models"):
@@ -71,14 +69,16 @@ class Ending:
             artifacts=paths,
             note=self._note(report) if results else None,
         )
+        report.show(self.console)  # all files are written, and MLflow has been told
         self._next_steps(paths)
-        say_what_is_left(deliver(self.tracker, self.console), self.spec, self.console)
+        delivery = deliver(self.tracker, self.console)
+        say_what_is_left(delivery, self.spec, self.console)
         if not complete:
             raise KeyboardInterrupt
         if not finished:
             self.console.print("no trial finished: the failures are in trials.csv and in MLflow", style="red")
-            return FAILED
-        return DONE
+        lost = [result for result in results if result.failure == ERROR]
+        return Status.DONE if finished and not lost and delivery.complete else Status.PARTLY
 
     def _report(self, results: Sequence[TrialResult]) -> Report:
         corpus = self.examiner.corpus
@@ -105,7 +105,9 @@ class Ending:
         self.console.print()
         for path in paths:
             if (path.suffix in (".png", ".html", ".csv") or path.name == PAGE) and path.name != NOTE_FIGURE:
-                self.console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+                self.console.print(
+                    f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True, markup=False
+                )
         say_links(self.console, self.tracker)
 
 

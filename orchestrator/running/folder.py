@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.spec.errors import SpecError
+from orchestrator.spec.errors import SpecError, shown
 from orchestrator.spec.options import flag_of, given
 from orchestrator.spec.sweep_spec import SPEC_FILE, SweepSpec
 from trainables.common.hints import hint
 
 _LOCK_FILE, _CORPUS_FILE = ".lock", "corpus.digest"
+MOST_AT_ONCE = 20
+"""Sweeps without a name that may start within one second."""
+_BEGUN_FILE = ".begun.yaml"
+"""The spec as the sweep began with it: `SPEC_FILE` lies open to an editor."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,36 @@ RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracki
 REPLAY = Again("--replay-outbox", ("storage", "tracking_uri"))
 
 
-def prepare_folder(spec: SweepSpec) -> Path:
+def prepare_folder(spec: SweepSpec) -> SweepSpec:
     """Make the sweep's folder and save the spec there; of two sweeps of one name only one gets it.
+
+    Returns:
+        The spec, under another name where nobody chose one and the usual one was taken within the second.
 
     Raises:
         SpecError: the name is in use, or the folder cannot be written.
     """
+    chosen = "name" in spec.model_fields_set
+    for number in range(2, MOST_AT_ONCE + 2):
+        try:
+            spec.storage.mkdir(parents=True, exist_ok=True)
+            spec.folder.mkdir()
+            break
+        except FileExistsError:
+            if chosen or number > MOST_AT_ONCE:
+                raise name_in_use(spec) from None
+            usual = spec.name.removesuffix(f"-{number - 1}") if number > 2 else spec.name
+            spec = spec.model_copy(update={"name": f"{usual}-{number}"})
+        except OSError as error:
+            raise _not_writable(spec.folder, error) from error
     try:
-        spec.storage.mkdir(parents=True, exist_ok=True)
-        spec.folder.mkdir()
+        (spec.folder / _BEGUN_FILE).write_text(spec.to_yaml(), encoding="utf-8")
         unfinished = spec.folder / f"{SPEC_FILE}.partial"
         unfinished.write_text(spec.to_yaml(), encoding="utf-8")
         unfinished.rename(spec.folder / SPEC_FILE)
-    except FileExistsError:
-        raise name_in_use(spec) from None
     except OSError as error:
         raise _not_writable(spec.folder, error) from error
-    return spec.folder
+    return spec
 
 
 def keep_corpus(folder: Path, digest: str) -> None:
@@ -94,7 +111,28 @@ def saved_spec(
         if folder.is_dir() and Path(os.path.abspath(folder)).parent == storage:
             problem = f"{folder} must hold {SPEC_FILE}, got none: start the sweep anew"
         raise SpecError(f"{again.flag}: {problem}")
-    return SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
+    spec = SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
+    _check_unchanged(spec, again)
+    return spec
+
+
+def _check_unchanged(spec: SweepSpec, again: Again) -> None:
+    """What is trained under another spec cannot be compared with what was trained before.
+
+    Raises:
+        SpecError: naming each key that was edited, but for those that may change.
+    """
+    begun_file = spec.folder / _BEGUN_FILE
+    if not begun_file.is_file():
+        return
+    begun = SweepSpec.load(begun_file).model_dump(mode="json")
+    free = {*again.may_change, "resources", "name"}
+    for key, now in spec.model_dump(mode="json").items():
+        if key not in free and now != begun[key]:
+            raise SpecError(
+                f"{spec.folder / SPEC_FILE}: {key} must be as it was when the sweep began,"
+                f" {shown(begun[key])}, got {shown(now)}: put it back, or start another sweep"
+            )
 
 
 def name_in_use(spec: SweepSpec) -> SpecError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.common.addresses import sqlite_file
 from orchestrator.running.folder import name_in_use
+from orchestrator.running.ray_address import check_ray_address, ray_folder
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.corpora import Corpus, CorpusError, load_corpus
@@ -27,7 +28,10 @@ def check(spec: SweepSpec, *, resume: bool = False) -> Corpus:
         CorpusError: the corpus cannot be used.
     """
     check_resources(spec)
-    if not resume and (spec.folder.exists() or spec.folder.is_symlink()):
+    check_ray_address()
+    ray_folder()
+    named = "name" in spec.model_fields_set  # else the folder gets a name that is free
+    if not resume and named and (spec.folder.exists() or spec.folder.is_symlink()):
         raise name_in_use(spec)
     corpus = read_corpus(spec)
     check_writable("storage", spec.storage)

@@ -15,7 +15,9 @@ from rich.console import Console
 
 import trainables
 from orchestrator.common.interrupts import interrupts_ignored
+from orchestrator.running.ray_address import ray_folder
 from orchestrator.spec.sweep_spec import SweepSpec
+from trainables.common.output import as_ctrl_c
 
 
 @contextlib.contextmanager
@@ -58,14 +60,25 @@ def _start() -> None:
     logging.getLogger("ray.tune.execution.experiment_state").addFilter(worth_saying)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
-        options |= {"runtime_env": {"py_modules": [trainables]}}  # the nodes need the trials' code
+        code = os.path.dirname(trainables.__file__)  # the nodes need the trials' code
+        options |= {"runtime_env": {"py_modules": [code]}}
     else:
-        options |= {"address": "local", "include_dashboard": False}
-    with warnings.catch_warnings():
+        options |= {"address": "local", "include_dashboard": False, "_temp_dir": ray_folder()}
+    with warnings.catch_warnings(), _hangups_ignored():
         warnings.simplefilter("ignore", FutureWarning)
         ray.init(**options)
     # What a batch scheduler sends ends the sweep as Ctrl-C does; Ray has set a handler of its own.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, as_ctrl_c)
+
+
+@contextlib.contextmanager
+def _hangups_ignored() -> Iterator[None]:
+    """Ray's processes, started in this block, outlive the terminal until the sweep has ended them."""
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, handler)
 
 
 def worth_saying(record: logging.LogRecord) -> bool:

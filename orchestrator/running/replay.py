@@ -7,13 +7,13 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.common.problems import without_password
+from orchestrator.common.statuses import Status
 from orchestrator.running.delivery_view import deliver, say_what_is_left
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.delivery.outbox import FILE
 from orchestrator.tracking.tracker import MlflowTracker
 
-DELIVERED, LEFT = 0, 1
 OPENING_S, PATIENCE_S = 60.0, 330.0
 """Seconds to wait for MLflow, and for the next thing to arrive there: a large model may take 300."""
 
@@ -40,9 +40,9 @@ def replay(spec: SweepSpec, console: Console, *, patience: float = PATIENCE_S) -
         where = without_password(spec.tracking_uri)
         said = f"{delivery}; {where} has all of the sweep"
         console.print(said, highlight=False, markup=False, soft_wrap=True)
-        return DELIVERED
+        return Status.DONE
     say_what_is_left(delivery, spec, console)
-    return LEFT
+    return Status.PARTLY
 
 
 def _check(folder: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from rich.console import Console
 
 from orchestrator.common.interrupts import interrupts_heard
+from orchestrator.common.problems import reason
+from orchestrator.common.statuses import Status
 from orchestrator.common.wording import plural
 from orchestrator.examination.examiner import Examiner
 from orchestrator.running.delivery_view import say_what_is_left
-from orchestrator.running.ending import FAILED, Ending, say_links
+from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.ray_session import cluster_resources, ray_running, trials_at_once
 from orchestrator.running.storage_guard import StorageGuard
@@ -29,6 +32,14 @@ from trainables.text.splits import Corpus
 FAREWELL_S = 5.0
 
 
+class SweepStoppedError(RuntimeError):
+    """The sweep was stopped, though nobody asked for it; it can be resumed."""
+
+
+class RayGoneError(RuntimeError):
+    """Ray or its cluster is gone; the sweep can be resumed on another."""
+
+
 class SweepRun:
     """One sweep in this process. `run` is its life; the methods below it are its stations, in their order."""
 
@@ -42,10 +53,12 @@ class SweepRun:
         """Runs or resumes the sweep and reports.
 
         Returns:
-            The exit status: 0 when a trial finished, 1 when none did.
+            The exit status, see `Status`.
 
         Raises:
             KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
+            SweepStoppedError: its disk is full.
+            RayGoneError: Ray does not answer any more.
             SpecError: MLflow has another sweep of this name.
         """
         self._announce()
@@ -110,15 +123,19 @@ class SweepRun:
         progress = SweepProgress(self.spec.name, self.plan.planned(), self.spec.epochs, self.concurrency)
         guard = StorageGuard(self.spec.folder)
         with ProgressCallback(progress, self.console) as shown:
-            trials = run_trials(
-                self.spec,
-                self.corpus,
-                self.searcher,
-                guard,
-                [shown, TrackingCallback(self.tracker)],
-                concurrency=self.concurrency,
-                resume=resume,
-            )
+            try:
+                trials = run_trials(
+                    self.spec,
+                    self.corpus,
+                    self.searcher,
+                    guard,
+                    [shown, TrackingCallback(self.tracker)],
+                    concurrency=self.concurrency,
+                    resume=resume,
+                )
+            except (RayError, ConnectionError) as problem:
+                raise RayGoneError(reason(problem)) from problem
+        self.problem = guard.problem
         if guard.problem is not None:
             self.console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
         return trials
@@ -128,7 +145,12 @@ class SweepRun:
         if not self.spec.folder.is_dir():
             self.tracker.finish_sweep(status="KILLED")
             self.tracker.close(FAREWELL_S)
-            return FAILED
+            return Status.GONE
         examiner = Examiner(self.spec, self.corpus, self.concurrency)
         ending = Ending(examiner, self.tracker, self.console)
-        return ending.of(trials, complete=self.searcher.finished)
+        try:
+            return ending.of(trials, complete=self.searcher.finished)
+        except KeyboardInterrupt:
+            if self.problem is None:
+                raise
+            raise SweepStoppedError(self.problem) from None

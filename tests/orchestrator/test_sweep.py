@@ -16,7 +16,7 @@ from orchestrator.sweep import app
 from tests.paths import ROOT
 
 OPTIONS = [
-    "--corpus", "--max-sentences", "--variants", "--set", "--preset", "--trials", "--epochs",
+    "--corpus", "--max-sentences", "--deduplicate", "--variants", "--set", "--preset", "--trials", "--epochs",
     "--baseline-seeds", "--replicates", "--seed", "--cpus", "--gpus", "--max-concurrent", "--storage",
     "--models", "--tracking-uri", "--name", "--resume", "--replay-outbox", "--dry-run",
 ]  # fmt: skip

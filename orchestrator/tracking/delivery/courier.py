@@ -115,17 +115,18 @@ class Courier:
         never seen; then stops. What is not delivered stays in the outbox.
 
         Args:
-            watch: told now and then how much is settled.
+            watch: told now and then how much is settled of what waited when this was called.
         """
         self._outbox.write_rest()
         self._hurry.set()
         self._news.set()  # that may be something new
-        settled, since = self._settled, time.monotonic()
+        begun = settled = self._settled
+        since = time.monotonic()
         while not self._stop.is_set() and not self.wait_idle(min(patience, LOOK_S)):
             if self._thread is None:
                 break
             if watch is not None:
-                watch(self._settled)
+                watch(self._settled - begun)
             if settled != self._settled:
                 settled, since = self._settled, time.monotonic()
             elif time.monotonic() - since >= patience:

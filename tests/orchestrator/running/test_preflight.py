@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -62,8 +63,9 @@ def test_more_than_the_machine_has() -> None:
 
 
 def test_a_cluster_may_have_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "auto")
-    check(spec(cpus=10_000, gpus=64))
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{somebody.getsockname()[1]}")
+        check(spec(cpus=10_000, gpus=64))
 
 
 # -- corpus ------------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ def test_a_probe_leaves_nothing(folder: Path) -> None:
 def test_the_saved_spec_is_the_spec() -> None:
     first = spec(trials=7)
     prepare_folder(first)
-    assert [path.name for path in first.folder.iterdir()] == [SPEC_FILE]
+    assert {path.name for path in first.folder.iterdir()} == {SPEC_FILE, ".begun.yaml"}
     assert saved_spec("a", {}) == first
 
 
@@ -205,7 +207,7 @@ def test_of_many_sweeps_of_one_name_one_starts(folder: Path) -> None:
 
 
 def test_a_running_sweep_cannot_be_resumed() -> None:
-    folder = prepare_folder(spec())
+    folder = prepare_folder(spec()).folder
     with sole_user(folder), pytest.raises(SpecError) as caught, sole_user(folder):
         pass
     assert str(caught.value) == f"a sweep must run once at a time, got one that runs already: {folder}"
@@ -246,9 +248,42 @@ def test_the_saved_spec_holds_but_for_the_machine() -> None:
 
 
 def test_a_folder_that_was_moved_is_resumed_where_it_lies(folder: Path) -> None:
-    prepare_folder(spec()).rename(folder / "b")
+    prepare_folder(spec()).folder.rename(folder / "b")
     found = saved_spec("b", {"storage": str(folder)})
     assert found.folder == folder / "b"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (("epochs: 12", "epochs: 40"), "epochs must be as it was when the sweep began, 12, got 40"),
+        (("trials: 4", "trials: 9"), "trials must be as it was when the sweep began, 4, got 9"),
+        (("max_concurrent: null", "max_concurrent: 2"), None),
+        (("  cpus: 1.0", "  cpus: 0.5"), None),
+    ],
+)
+def test_an_edited_spec_is_no_longer_the_sweeps(
+    edit: tuple[str, str], said: str | None, folder: Path
+) -> None:
+    file = prepare_folder(spec()).folder / SPEC_FILE
+    text = file.read_text()
+    assert edit[0] in text
+    file.write_text(text.replace(*edit))
+    if said is None:
+        saved_spec("a", {})
+        return
+    with pytest.raises(SpecError) as caught:
+        saved_spec("a", {})
+    assert str(caught.value) == f"{file}: {said}: put it back, or start another sweep"
+
+
+def test_sweeps_without_a_name_may_start_within_a_second(folder: Path) -> None:
+    first = SweepSpec.load(None, {"max_sentences": 20})
+    names = [prepare_folder(first).name for _ in range(3)]
+    assert names == [first.name, f"{first.name}-2", f"{first.name}-3"]
+    assert {path.name for path in (folder / "sweeps").iterdir()} == set(names)
+    assert saved_spec(names[2], {}).name == names[2]
+    check(first)
 
 
 def test_a_resume_is_over_the_same_text(folder: Path) -> None:
