@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -154,6 +155,9 @@ def main(
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     given = {"set" if key == "set_" else key: value for key, value in context.params.items()}
     options = {key: value for key, value in given.items() if key not in _ACTIONS}
+    if sys.flags.optimize > 1:
+        typer.echo("error: python -OO takes away the docstrings that Ray reads; use -O or neither", err=True)
+        raise typer.Exit(Status.BAD_INPUT)
     try:
         raise typer.Exit(_run(spec, options, _Action(resume, replay_outbox, dry_run)))
     except KeyboardInterrupt:
@@ -208,8 +212,9 @@ def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
 
 
 def _start(spec: SweepSpec, *, resume: bool) -> int:
-    from orchestrator.running.folder import keep_corpus, prepare_folder, sole_user
+    from orchestrator.running.folder import discard, keep_corpus, prepare_folder, sole_user
     from orchestrator.running.preflight import check
+    from orchestrator.spec.errors import SpecError
     from trainables.text.corpora import CorpusError
 
     try:
@@ -225,6 +230,10 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
 
             try:
                 return SweepRun(spec, corpus).run(resume=resume)
+            except SpecError:
+                if not resume:
+                    discard(spec.folder)
+                raise
             except SweepStoppedError:
                 return _go_on(spec, "stopped", Status.STOPPED)
             except RayGoneError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ def prepare_folder(spec: SweepSpec) -> SweepSpec:
     except OSError as error:
         raise _not_writable(spec.folder, error) from error
     return spec
+
+
+def discard(folder: Path) -> None:
+    """Takes back what `prepare_folder` made, for a sweep that was refused before it trained anything."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_corpus(folder: Path, digest: str) -> None:

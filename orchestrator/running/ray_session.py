@@ -16,6 +16,7 @@ from rich.console import Console
 import trainables
 from orchestrator.common.interrupts import interrupts_ignored
 from orchestrator.running.ray_address import ray_folder
+from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.common.output import as_ctrl_c
 
@@ -61,12 +62,22 @@ def _start() -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
         code = os.path.dirname(trainables.__file__)  # the nodes need the trials' code
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # this process's alone: nodes keep theirs
         options |= {"runtime_env": {"py_modules": [code]}}
     else:
         options |= {"address": "local", "include_dashboard": False, "_temp_dir": ray_folder()}
     with warnings.catch_warnings(), _hangups_ignored():
         warnings.simplefilter("ignore", FutureWarning)
-        ray.init(**options)
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError) as error:
+            address = os.environ.get("RAY_ADDRESS")
+            if not address:
+                raise
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SpecError(
+                f"RAY_ADDRESS must be that of a Ray that answers, got {address!r}: {said}"
+            ) from None
     # What a batch scheduler sends ends the sweep as Ctrl-C does; Ray has set a handler of its own.
     signal.signal(signal.SIGTERM, as_ctrl_c)
 

@@ -313,7 +313,9 @@ def _path(key: str, value: object) -> str:
         raise ValueError(f"{key} must be a path, got {shown(value)}")
     if "://" in str(value):
         raise ValueError(f"{key} must be a path that every node sees, got {shown(value)}")
-    return str(utf8_path(key, home_expanded(key, str(value))) if str(value).startswith("~") else value)
+    path = home_expanded(key, str(value)) if str(value).startswith("~") else value
+    utf8_path(key, Path(path))
+    return str(path)
 
 
 def _default_name(corpus: CorpusSource) -> str:

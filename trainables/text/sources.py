@@ -117,7 +117,7 @@ def absolute(path: Path) -> Path:
         str(path).encode("utf-8")
         return Path(os.path.abspath(path.expanduser()))
     except UnicodeEncodeError:
-        raise CorpusError(f"a corpus has a path in UTF-8, got {os.fsencode(path)!r}") from None
+        raise CorpusError(f"a path is UTF-8, got {os.fsencode(path)!r}") from None
     except RuntimeError:
         raise CorpusError(
             f"a path begins with a home that exists, got {path.parts[0]!r}, whose home nobody knows: {path}"

@@ -16,10 +16,9 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 
 from orchestrator.tracking.models.aliases import is_ours
-from orchestrator.tracking.models.saved import MLMODEL
+from orchestrator.tracking.models.saved import MLMODEL, read_model
 from orchestrator.tracking.server.settings import ONCE, QUIET, UPLOAD, settings
 
 MODEL_TYPE = "text-vae"
@@ -161,7 +160,7 @@ def _upload(client: MlflowClient, model: LoggedModel, run_id: str, folder: Path)
     """The files, then the description once more with what it could not say before: whose model it is."""
     for cache in list(folder.rglob("__pycache__")):  # of someone who loaded it from there
         shutil.rmtree(cache, ignore_errors=True)
-    description = Model.load(folder)
+    description = read_model(folder)
     description.run_id, description.model_id = run_id, model.model_id
     description.model_uuid, description.artifact_path = model.model_id, model.artifact_location
     with settings(QUIET | UPLOAD, over=True), tempfile.TemporaryDirectory() as scratch:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
+import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import FLAVOR_NAME
 from mlflow.types import ColSpec, DataType, Schema
@@ -62,6 +63,11 @@ def is_saved(folder: Path) -> bool:
     return (folder / MLMODEL).is_file()
 
 
+def read_model(folder: Path) -> Model:
+    """MLflow's description of the model in a folder; MLflow's own reader decodes a `%` in the path."""
+    return Model.from_dict(yaml.safe_load((folder / MLMODEL).read_text(encoding="utf-8")))
+
+
 def signature(told: bool) -> ModelSignature:
     """Columns and types of input and output."""
     inputs = ["sentence", *(["label"] if told else [])]
@@ -96,7 +102,7 @@ def _metadata(description: Description) -> dict[str, str]:
 
 def _forget_paths(folder: Path) -> None:
     """MLflow notes where the files came from on this machine; what it reads is the names inside."""
-    model = Model.load(folder)
+    model = read_model(folder)
     flavor = model.flavors[FLAVOR_NAME]
     flavor["model_code_path"] = CODE.name
     for artifact in flavor["artifacts"].values():

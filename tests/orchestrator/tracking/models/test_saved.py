@@ -108,7 +108,7 @@ def test_what_the_folder_holds(tmp_path: Path, corpus: Corpus, monkeypatch: pyte
     (tmp_path / "uv.lock").write_text("version = 1\n")  # of the user's own project
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'secret'\n")
     model = model_of("vanilla", corpus, epochs=1).model
-    folder = tmp_path / "models" / "t0"
+    folder = tmp_path / "models of a%20b" / "t0"
     save_model(model, folder)
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {name for name in files if not name.startswith("code/")} == {
