@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.common.home import do_without_home
 from orchestrator.common.statuses import Status
 from trainables.common.output import run
 
@@ -84,6 +85,7 @@ def main(
 ) -> None:
     """Draw the report of a sweep again from MLflow alone, or compare sweeps."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    do_without_home()
     from orchestrator.common.problems import StoreError
     from orchestrator.spec.errors import SpecError
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.common.home import do_without_home
 from orchestrator.common.statuses import Status
 from trainables.common.output import run
 
@@ -153,6 +154,7 @@ def main(
 ) -> None:
     """Search text VAEs for the best trade of reconstruction against KL, beside the collapsed baseline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    do_without_home()
     given = {"set" if key == "set_" else key: value for key, value in context.params.items()}
     options = {key: value for key, value in given.items() if key not in _ACTIONS}
     if sys.flags.optimize > 1:
@@ -226,7 +228,8 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
     try:
         with sole_user(spec.folder):
             keep_corpus(spec.folder, corpus.digest)
-            from orchestrator.running.sweep_run import RayGoneError, SweepRun, SweepStoppedError
+            from orchestrator.running.ray_session import RayGoneError
+            from orchestrator.running.sweep_run import SweepRun, SweepStoppedError
 
             try:
                 return SweepRun(spec, corpus).run(resume=resume)

@@ -17,6 +17,7 @@ from orchestrator.reports.figures.page import Part, Sentences, Table, page
 from orchestrator.reports.figures.sweeps_html import comparison_sections
 from orchestrator.reports.stored_reports import StoredReport, StoredReports
 from orchestrator.reports.tables.frontier import frontier_plain, verdicts
+from orchestrator.reports.tables.plain import print_table
 from orchestrator.reports.tables.sweeps import comparison_tables, importance_table
 
 Format = Callable[[StoredReports, bool], str]
@@ -32,13 +33,13 @@ def show(reports: StoredReports, console: Console, *, all_rows: bool) -> None:
             console.rule(one.report.title, align="left", characters="─", style="dim")
         one.report.show(console, all_rows=all_rows)
         console.print()
-        console.print(importance_table(one.importances).terminal())
+        print_table(console, importance_table(one.importances).terminal())
     if reports.comparison is not None:
         console.print()
         console.rule("comparison", align="left", characters="─", style="dim")
         for table in comparison_tables(reports.comparison):
             console.print()
-            console.print(table.terminal())
+            print_table(console, table.terminal())
         for caution in reports.comparison.cautions:
             console.print(f"• {caution}", markup=False, highlight=False)
 

@@ -42,6 +42,7 @@ from orchestrator.reports.figures.frontier_png import frontier_png
 from orchestrator.reports.figures.page import Section, write_page
 from orchestrator.reports.tables.equal_compute import equal_compute_markdown, equal_compute_table
 from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, verdicts, write_csv
+from orchestrator.reports.tables.plain import print_table
 
 NOTE_FIGURE, NOTE_DPI = "frontier_note.png", 85
 """The small picture for MLflow's note: its interface shows it as wide as it is, some 800 pixels."""
@@ -111,13 +112,13 @@ class Report:
         at equal compute where it differs."""
         console.print()
         table = frontier_table(self.configurations, entropy_floor=self.entropy_floor, all_rows=all_rows)
-        console.print(table)
+        print_table(console, table)
         console.print()
         for verdict in self.verdicts():
             console.print(f"• {verdict}", markup=False, highlight=False)
         if exceeds(self.at_tokens):
             console.print()
-            console.print(equal_compute_table(self.at_tokens))
+            print_table(console, equal_compute_table(self.at_tokens))
 
     def page_sections(self) -> list[Section]:
         """The figures of the page: the frontier, then the trainings."""

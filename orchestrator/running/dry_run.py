@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.common.wording import plural
+from orchestrator.reports.tables.plain import print_table
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.trial_plan import short
 from orchestrator.spec.overrides import VariantPlan
@@ -29,7 +30,7 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     """Print the resolved spec as YAML and the planned trials as a table."""
     console.print(spec.to_yaml(), markup=False, highlight=False, soft_wrap=True)
     plan = SearchPlan.of(spec, corpus.longest)
-    console.print(_table(plan, spec.epochs))
+    print_table(console, _table(plan, spec.epochs))
     for caution in (*corpus.notes, *plan.cautions()):
         console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
     if any(map(plan.repeats, plan.variants)):

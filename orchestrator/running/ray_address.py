@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.spec.errors import SpecError
 PATIENCE_S = 10.0
 LONGEST_FOLDER = 37
 """A socket's path has at most 107 bytes, and Ray's own part of it 70: its session, with date and process."""
+LEAST_FREE = 100_000_000
 _PLACES = ("/tmp", "/var/tmp")
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^/:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
@@ -48,21 +50,35 @@ def check_ray_address() -> None:
 
 
 def ray_folder() -> str | None:
-    """Where a local Ray keeps its sockets; None where its own choice will do.
+    """Where a local Ray keeps its sockets and logs; None where its own choice will do.
 
     Raises:
-        SpecError: the folder for temporary files has too long a path, and there is no other.
+        SpecError: the folder for temporary files is full or has too long a path, and there is no other.
     """
     usual = _usual_folder()
-    if len(os.fsencode(usual)) <= LONGEST_FOLDER:
+    problem = _problem(usual)
+    if problem is None:
         return None
     for place in _PLACES:
-        if os.access(place, os.W_OK | os.X_OK):
+        if place != usual and _problem(place) is None:
             return f"{place}/ray-{os.getuid()}"
-    raise SpecError(
-        f"TMPDIR must have at most {LONGEST_FOLDER} bytes, as Ray's sockets have long names,"
-        f" got {len(os.fsencode(usual))}: {usual}"
-    )
+    raise SpecError(f"TMPDIR must be a folder {problem}: {usual}")
+
+
+def _problem(folder: str) -> str | None:
+    """Why Ray cannot live there."""
+    length = len(os.fsencode(folder))
+    if length > LONGEST_FOLDER:
+        rule = f"of at most {LONGEST_FOLDER} bytes, as Ray's sockets have long names"
+        return f"{rule}, got {length}"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return f"that can be written, got {error.strerror!r}"
+    if free < LEAST_FREE:
+        return f"with {LEAST_FREE // 10**6} MB free or more, got {free / 1e6:.0f} MB"
+    return None
 
 
 def _usual_folder() -> str:

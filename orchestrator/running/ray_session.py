@@ -20,6 +20,13 @@ from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.common.output import as_ctrl_c
 
+_RETIRED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
+"""Variables of Ray's past, at which Tune raises."""
+
+
+class RayGoneError(RuntimeError):
+    """Ray or its cluster is gone, or does not start; the sweep can be resumed on another."""
+
 
 @contextlib.contextmanager
 def ray_running(console: Console) -> Iterator[None]:
@@ -59,6 +66,10 @@ def _start() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # a list of the trials that failed
     logging.getLogger("ray.tune.execution.experiment_state").addFilter(worth_saying)
+    if not os.environ.get("RAY_TMPDIR"):
+        os.environ.pop("RAY_TMPDIR", None)  # set to nothing, Ray takes it for a folder
+    for name in _RETIRED:
+        os.environ.pop(name, None)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
         code = os.path.dirname(trainables.__file__)  # the nodes need the trials' code
@@ -70,16 +81,18 @@ def _start() -> None:
         warnings.simplefilter("ignore", FutureWarning)
         try:
             ray.init(**options)
-        except (ConnectionError, RuntimeError) as error:
-            address = os.environ.get("RAY_ADDRESS")
-            if not address:
-                raise
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise SpecError(
-                f"RAY_ADDRESS must be that of a Ray that answers, got {address!r}: {said}"
-            ) from None
+        except Exception as error:  # Ray raises plain ones too
+            raise _refusal(error) from error
     # What a batch scheduler sends ends the sweep as Ctrl-C does; Ray has set a handler of its own.
     signal.signal(signal.SIGTERM, as_ctrl_c)
+
+
+def _refusal(error: Exception) -> Exception:
+    """Why there is no Ray, in a line."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    if address := os.environ.get("RAY_ADDRESS"):
+        return SpecError(f"RAY_ADDRESS must be that of a Ray that answers, got {address!r}: {said}")
+    return RayGoneError(f"it does not start on this machine: {said}")
 
 
 @contextlib.contextmanager

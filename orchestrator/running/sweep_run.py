@@ -17,7 +17,7 @@ from orchestrator.examination.examiner import Examiner
 from orchestrator.running.delivery_view import say_what_is_left
 from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
-from orchestrator.running.ray_session import cluster_resources, ray_running, trials_at_once
+from orchestrator.running.ray_session import RayGoneError, cluster_resources, ray_running, trials_at_once
 from orchestrator.running.storage_guard import StorageGuard
 from orchestrator.running.tune_trials import run_trials
 from orchestrator.search.plan import SearchPlan
@@ -34,10 +34,6 @@ FAREWELL_S = 5.0
 
 class SweepStoppedError(RuntimeError):
     """The sweep was stopped, though nobody asked for it; it can be resumed."""
-
-
-class RayGoneError(RuntimeError):
-    """Ray or its cluster is gone; the sweep can be resumed on another."""
 
 
 class SweepRun:

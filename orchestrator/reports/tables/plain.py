@@ -7,9 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+LEAST_WIDTH = 72
+"""Columns of a table's terminal; a narrower one breaks its lines."""
+
+
+def print_table(console: Console, table: RenderableType) -> None:
+    """Prints a table so that its figures stay readable on a narrow terminal."""
+    if console.width < LEAST_WIDTH:
+        console = Console(
+            file=console.file,
+            width=LEAST_WIDTH,
+            force_terminal=console.is_terminal,
+            no_color=console.no_color,
+        )
+    console.print(table)
 
 
 @dataclass(frozen=True)
