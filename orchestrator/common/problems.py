@@ -16,12 +16,16 @@ class StoreError(ValueError):
 
 def reason(problem: BaseException) -> str:
     """What is behind an error, in a line without passwords: "Connection refused", not what libraries make of
-    it."""
-    cause = problem.__cause__ or problem.__context__
+    it; and whether it was a proxy's."""
+    proxy = ""
+    cause: BaseException | None = problem
     while cause is not None:
-        problem, cause = cause, cause.__cause__ or cause.__context__
+        problem = cause
+        if type(problem).__name__ == "ProxyError":  # of requests and of urllib3
+            proxy = ", of the proxy that HTTP_PROXY or HTTPS_PROXY names"
+        cause = problem.__cause__ or problem.__context__
     text = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-    return without_password((text.splitlines() or [type(problem).__name__])[0])
+    return without_password((text.splitlines() or [type(problem).__name__])[0]) + proxy
 
 
 def without_password(text: str) -> str:

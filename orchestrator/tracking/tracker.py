@@ -47,7 +47,7 @@ from orchestrator.tracking.server.links import (
     sweep_link,
     ui_address,
 )
-from orchestrator.tracking.server.settings import QUIET, SHORT_TIMEOUTS, set_unless_set
+from orchestrator.tracking.server.settings import QUIET, SHORT_TIMEOUTS, past_proxies, set_unless_set
 from orchestrator.tracking.server.version import knows_view
 from orchestrator.tracking.shown.note import NoteTargets
 from orchestrator.tracking.shown.trial import trial_opening, trial_params
@@ -253,6 +253,7 @@ class MlflowTracker:
 
     def _prepare(self) -> None:
         """What has to be before the thread begins."""
+        past_proxies(self.tracking_uri)
         set_unless_set(QUIET | SHORT_TIMEOUTS if is_server(self.tracking_uri) else QUIET)
         with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
             import orchestrator.tracking.delivery.store  # noqa: F401

@@ -14,7 +14,7 @@ from mlflow.store.db.utils import create_sqlalchemy_engine
 from orchestrator.common.addresses import sqlite_file
 from orchestrator.common.problems import StoreError, reason, without_password
 from orchestrator.tracking.server.links import is_server
-from orchestrator.tracking.server.settings import LONG_TIMEOUTS, QUIET, SHORT_TIMEOUTS, settings
+from orchestrator.tracking.server.settings import LONG_TIMEOUTS, QUIET, SHORT_TIMEOUTS, past_proxies, settings
 
 _TABLE = "experiments"
 _SECONDS = 5.0
@@ -34,6 +34,7 @@ def check_store(tracking_uri: str) -> Iterator[None]:
             _check_file(database)
         elif not is_server(tracking_uri):
             _check_database(tracking_uri)
+        past_proxies(tracking_uri)
         with settings(SHORT_TIMEOUTS):
             yield
     except StoreError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 """What MLflow prints would go between our own lines."""
@@ -23,6 +25,23 @@ def set_unless_set(values: Mapping[str, str]) -> None:
     """For the rest of the process."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def past_proxies(address: str) -> None:
+    """For the rest of the process: a server on this machine is reached without the proxy that the environment
+    names, which looks for it on its own."""
+    host = urlsplit(address).hostname or ""
+    if host == "localhost" or _is_loopback(host):
+        for name in ("NO_PROXY", "no_proxy"):
+            known = [each for each in os.environ.get(name, "").split(",") if each]
+            os.environ[name] = ",".join(dict.fromkeys([*known, host]))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @contextmanager

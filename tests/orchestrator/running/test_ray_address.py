@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,10 +66,12 @@ def test_this_machine(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_folder_gives_way_to_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", "/" + "x" * (LONGEST_FOLDER - 1))
-    assert ray_folder() is None
-    monkeypatch.setenv("RAY_TMPDIR", "/" + "x" * LONGEST_FOLDER)
-    assert ray_folder() == f"/tmp/ray-{os.getuid()}"
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        for length, expected in ((LONGEST_FOLDER, None), (LONGEST_FOLDER + 1, f"/tmp/ray-{os.getuid()}")):
+            folder = Path(short, "x" * (length - len(short) - 1))
+            folder.mkdir()
+            monkeypatch.setenv("RAY_TMPDIR", str(folder))
+            assert ray_folder() == expected
     session = "ray/session_2026-11-27_02-53-01_123456_1234567/sockets/plasma_store"
     assert LONGEST_FOLDER + 1 + len(session) <= 107
 
@@ -78,4 +81,16 @@ def test_where_there_is_no_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.running.ray_address._PLACES", ("/nowhere",))
     with pytest.raises(SpecError, match=re.escape(f"at most {LONGEST_FOLDER} bytes")) as caught:
         ray_folder()
-    assert f"got {2 * LONGEST_FOLDER + 1}: /ü" in str(caught.value)
+    assert f"have long names, got {2 * LONGEST_FOLDER + 1}: /ü" in str(caught.value)
+
+
+def test_a_full_folder_gives_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("orchestrator.running.ray_address.LEAST_FREE", 10**18)
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    with pytest.raises(
+        SpecError, match=r"^TMPDIR must be a folder with 10{12} MB free or more, got \d+ MB: /tmp$"
+    ):
+        ray_folder()
+    monkeypatch.setenv("RAY_TMPDIR", "/nowhere")
+    with pytest.raises(SpecError, match=r"^TMPDIR must be a folder that can be written, got 'No such file"):
+        ray_folder()

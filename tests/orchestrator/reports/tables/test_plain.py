@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from orchestrator.reports.figures.page import Sentences, Table, page
-from orchestrator.reports.tables.plain import PlainTable
+from orchestrator.reports.tables.plain import PlainTable, print_table
 
 TABLE = PlainTable("What", ["name", "p"], [["a|b", "0.1"], ["<c>", "–"]], ["name"], "p: of x < y")
 
@@ -42,3 +42,11 @@ def test_a_page_without_figures() -> None:
     assert "<h2>A &amp; B</h2>" in text
     assert "<li>1 &lt; 2</li>" in text
     assert "plotly" not in text.lower()
+
+
+def test_figures_stay_readable_on_a_narrow_terminal() -> None:
+    table = PlainTable("title", ["name", "NLL"], [["a long name of something", "13.31"]], ["name"])
+    for width in (20, 72, 100):
+        console = Console(file=io.StringIO(), width=width)
+        print_table(console, table.terminal())
+        assert "13.31" in console.file.getvalue()  # type: ignore[attr-defined]
