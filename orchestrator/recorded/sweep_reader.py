@@ -65,7 +65,7 @@ class SweepReader:
 
     def __init__(self, tracking_uri: str) -> None:
         self._place = without_password(tracking_uri)
-        uri = absolute_uri(tracking_uri)
+        self._uri = uri = absolute_uri(tracking_uri)
         with check_store(uri):
             self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             self._experiment = self._client.get_experiment_by_name(EXPERIMENT)
@@ -82,7 +82,7 @@ class SweepReader:
             StoreError: no sweep or several have that name, or MLflow fails on the way.
         """
         try:
-            with patient():
+            with patient(self._uri):
                 return self._read(name)
         except (MlflowException, OSError) as error:
             raise StoreError(f"sweep {name!r} cannot be read from {self._place}: {reason(error)}") from error

@@ -48,7 +48,7 @@ def recorded_trial(tracking_uri: str, run: str) -> RecordedTrial:
     with check_store(tracking_uri):
         reader = _Reader(tracking_uri)
     try:
-        with patient():
+        with patient(tracking_uri):
             return reader.trial(reader.find(run))
     except (MlflowException, OSError) as error:
         place = without_password(tracking_uri)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -253,7 +254,7 @@ class MlflowTracker:
 
     def _prepare(self) -> None:
         """What has to be before the thread begins."""
-        past_proxies(self.tracking_uri)
+        os.environ.update(past_proxies(self.tracking_uri))
         set_unless_set(QUIET | SHORT_TIMEOUTS if is_server(self.tracking_uri) else QUIET)
         with suppress(Exception):  # imported here and not first in the thread; its failure shows there again
             import orchestrator.tracking.delivery.store  # noqa: F401

@@ -22,7 +22,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when datasets is imported
 @pytest.fixture(autouse=True)
 def settings_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a tracker sets in the environment is taken back after the test."""
-    for name in QUIET | SHORT_TIMEOUTS:
+    for name in [*QUIET, *SHORT_TIMEOUTS, "NO_PROXY", "no_proxy"]:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 

@@ -34,8 +34,7 @@ def check_store(tracking_uri: str) -> Iterator[None]:
             _check_file(database)
         elif not is_server(tracking_uri):
             _check_database(tracking_uri)
-        past_proxies(tracking_uri)
-        with settings(SHORT_TIMEOUTS):
+        with settings(SHORT_TIMEOUTS), settings(past_proxies(tracking_uri), over=True):
             yield
     except StoreError:
         raise
@@ -46,9 +45,9 @@ def check_store(tracking_uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def patient() -> Iterator[None]:
+def patient(tracking_uri: str) -> Iterator[None]:
     """Long timeouts in the block: a server that has answered may take its time over a thousand runs."""
-    with settings(LONG_TIMEOUTS | QUIET):
+    with settings(LONG_TIMEOUTS | QUIET), settings(past_proxies(tracking_uri), over=True):
         yield
 
 

@@ -27,14 +27,14 @@ def set_unless_set(values: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
-def past_proxies(address: str) -> None:
-    """For the rest of the process: a server on this machine is reached without the proxy that the environment
-    names, which looks for it on its own."""
+def past_proxies(address: str) -> dict[str, str]:
+    """Variables by which a server on this machine is reached without the proxy that the environment names,
+    which would look for it on its own; none for any other address."""
     host = urlsplit(address).hostname or ""
-    if host == "localhost" or _is_loopback(host):
-        for name in ("NO_PROXY", "no_proxy"):
-            known = [each for each in os.environ.get(name, "").split(",") if each]
-            os.environ[name] = ",".join(dict.fromkeys([*known, host]))
+    if host != "localhost" and not _is_loopback(host):
+        return {}
+    known = {name: os.environ.get(name, "").split(",") for name in ("NO_PROXY", "no_proxy")}
+    return {name: ",".join(dict.fromkeys(filter(None, [*hosts, host]))) for name, hosts in known.items()}
 
 
 def _is_loopback(host: str) -> bool:

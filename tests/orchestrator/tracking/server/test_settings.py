@@ -55,8 +55,8 @@ def test_a_server_on_this_machine_is_reached_without_a_proxy(
 ) -> None:
     monkeypatch.setenv("no_proxy", "a.example")
     monkeypatch.setenv("NO_PROXY", "a.example")
-    past_proxies(address)
-    past_proxies(address)
+    os.environ.update(past_proxies(address))
+    os.environ.update(past_proxies(address))
     expected = "a.example" if bypassed is None else f"a.example,{bypassed}"
     assert (os.environ["no_proxy"], os.environ["NO_PROXY"]) == (expected, expected)
     if bypassed is not None:
