@@ -97,7 +97,7 @@ def test_a_server_that_stays_away_is_told_later(tmp_path: Path) -> None:
             process = stack.enter_context(sweep.started(*ARGUMENTS, "--tracking-uri", uri))
             read_until(process, trial_is_done(2))
         output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0
+    assert process.returncode == 1  # something was not delivered
     text = " ".join(output.split())
     match = re.search(r"; (\d+) points and (\d+) other entries wait: MLflow at \S+: Connection refused", text)
     assert match
