@@ -28,10 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from trainables.variants import BASELINE
-
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ("embedding_size=128", "hidden_size=512", "latent_size=32", "dropout=0.5", "learning_rate=0.001")
+BASELINE = "language_model"
 
 
 @dataclass(frozen=True)
