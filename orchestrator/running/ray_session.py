@@ -73,7 +73,6 @@ def _start() -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
         code = os.path.dirname(trainables.__file__)  # the nodes need the trials' code
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # this process's alone: nodes keep theirs
         options |= {"runtime_env": {"py_modules": [code]}}
     else:
         options |= {"address": "local", "include_dashboard": False, "_temp_dir": ray_folder()}

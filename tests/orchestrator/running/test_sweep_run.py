@@ -297,7 +297,7 @@ def test_a_killed_trial_is_tried_again_then_fails_then_counts_after_a_resume(tmp
             kill_one_trial(process)
             time.sleep(0.3)
         output, errors = process.communicate(timeout=300)
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (1, "")  # a trial is lost
     assert output.count("failed (error)") == 1
     assert (output.count(" is tried again: "), output.count(" is given up: ")) == (3, 1)
     broken = sweep.trials("s")
