@@ -6,6 +6,7 @@ On a terminal a live view; elsewhere one plain line per finished trial.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +21,28 @@ from rich.text import Text
 
 from orchestrator.common.harmless import harmless
 from orchestrator.common.wording import duration
+from orchestrator.running.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.search.trial_plan import TrialPlan, describe
+
+LOOK_S = 1.0
+"""Seconds after which a live view is drawn anew, though nothing has happened."""
 
 
 @dataclass
 class RunningTrial:
-    """A trial at work: its plan, epochs done, seconds so far, latest metrics."""
+    """A trial at work: its plan, what it has cost, its latest metrics, and when they came (on the monotonic
+    clock, which no change of the time of day moves)."""
 
     plan: TrialPlan
-    epoch: int = 0
-    seconds: float = 0.0
+    spent: Spent = field(default_factory=Spent)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch has ended."""
+        if "optimizer_steps" in metrics:  # else the epoch failed
+            self.spent = self.spent.after(epoch, metrics)
+        self.metrics, self.since = metrics, time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class FinishedTrial:
     kl: float | None = None
     nll_plus_kl: float | None = None
     failure: str | None = None
+    spent: Spent = Spent()
 
 
 @dataclass
@@ -50,15 +63,13 @@ class SweepProgress:
     """The state of a sweep as people see it; survives a resume."""
 
     name: str
-    planned: Mapping[str, int]
-    epochs: int
-    concurrency: int
+    time_left: TimeLeft
     running: dict[str, RunningTrial] = field(default_factory=dict)
     finished: dict[str, FinishedTrial] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
-        return sum(self.planned.values())
+        return sum(self.time_left.planned.values())
 
     def best(self) -> dict[str, FinishedTrial]:
         """The lowest NLL + KL on validation so far, by variant."""
@@ -73,28 +84,16 @@ class SweepProgress:
         return best
 
     def seconds_left(self) -> float | None:
-        """An estimate: each trial to come costs what its variant's trials have cost so far on average,
-        or the average of all while its variant has none; None before anything is known."""
-        costs: dict[str, list[float]] = {}
-        for trial in self.finished.values():
-            costs.setdefault(trial.plan.variant, []).append(trial.seconds)
-        for running in self.running.values():
-            if running.epoch:
-                whole = running.seconds * self.epochs / running.epoch
-                costs.setdefault(running.plan.variant, []).append(whole)
-        if not costs:
-            return None
-        means = {variant: sum(seconds) / len(seconds) for variant, seconds in costs.items()}
-        overall = sum(means.values()) / len(means)
-        done: dict[str, int] = {}
-        for trial in self.finished.values():
-            done[trial.plan.variant] = done.get(trial.plan.variant, 0) + 1
-        work = sum(
-            max(0, planned - done.get(variant, 0)) * means.get(variant, overall)
-            for variant, planned in self.planned.items()
-        )
-        work -= sum(trial.seconds for trial in self.running.values())
-        return max(0.0, work) / self.concurrency
+        """Of the training, see `TimeLeft`; None before anything is known."""
+        now = time.monotonic()
+        costs = [
+            TrialCost(trial.plan, trial.spent, max(0.0, trial.seconds - trial.spent.seconds))
+            for trial in self.finished.values()
+        ]
+        costs += [
+            TrialCost(trial.plan, trial.spent, waited=now - trial.since) for trial in self.running.values()
+        ]
+        return self.time_left.seconds(costs)
 
     def line(self, trial: FinishedTrial) -> str:
         """One finished trial as a plain line."""
@@ -116,7 +115,7 @@ class SweepProgress:
             nll, kl = (
                 f"{trial.metrics[name]:.2f}" if name in trial.metrics else "" for name in ("nll", "kl")
             )
-            running.add_row(_short(trial.plan), f"{trial.epoch}/{self.epochs}", nll, kl)
+            running.add_row(_short(trial.plan), f"{trial.spent.epochs}/{self.time_left.epochs}", nll, kl)
         best = _table("best so far", "NLL", "KL", "NLL + KL")
         for _, finished in sorted(self.best().items(), key=lambda item: item[1].nll_plus_kl or 0.0):
             figures = (finished.nll, finished.kl, finished.nll_plus_kl)
@@ -136,7 +135,9 @@ class SweepProgress:
         if len(self.finished) >= self.total:
             return "done"
         seconds = self.seconds_left()
-        return "estimating the time left" if seconds is None else f"about {duration(seconds)} left"
+        return (
+            "estimating the time left" if seconds is None else f"about {duration(seconds)} of training left"
+        )
 
 
 class ProgressCallback(tune.Callback):
@@ -145,6 +146,7 @@ class ProgressCallback(tune.Callback):
     def __init__(self, progress: SweepProgress, console: Console) -> None:
         self.progress, self.console = progress, console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._shown = 0.0
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -165,12 +167,15 @@ class ProgressCallback(tune.Callback):
         self._show()
 
     @harmless
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() - self._shown >= LOOK_S:
+            self._show()
+
+    @harmless
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        running = self._running(trial)
-        running.epoch, running.metrics = result["epoch"], result["metrics"]
-        running.seconds = result["time_total_s"]
+        self._running(trial).report(result["epoch"], result["metrics"])
         self._show()
 
     @harmless
@@ -199,7 +204,7 @@ class ProgressCallback(tune.Callback):
         return self.progress.running.setdefault(trial.trial_id, RunningTrial(plan))
 
     def _finish(self, trial: Any, failure: str | None) -> None:
-        self.progress.running.pop(trial.trial_id, None)
+        running = self.progress.running.pop(trial.trial_id, None)
         final = {} if failure else trial.last_result.get("final", {})
         finished = FinishedTrial(
             TrialPlan.from_config(trial.config),
@@ -208,6 +213,7 @@ class ProgressCallback(tune.Callback):
             final.get("best/kl"),
             final.get("best/nll_plus_kl"),
             failure,
+            running.spent if running else Spent(),
         )
         self.progress.finished[trial.trial_id] = finished
         if self._live is None:
@@ -219,6 +225,7 @@ class ProgressCallback(tune.Callback):
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _show(self) -> None:
+        self._shown = time.monotonic()
         if self._live is not None:
             self._live.update(self.progress.view(), refresh=True)
 

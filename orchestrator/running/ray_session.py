@@ -15,6 +15,7 @@ from rich.console import Console
 
 import trainables
 from orchestrator.common.interrupts import interrupts_ignored
+from orchestrator.common.problems import reason
 from orchestrator.running.ray_address import ray_folder
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -106,6 +107,9 @@ def _hangups_ignored() -> Iterator[None]:
 
 def worth_saying(record: logging.LogRecord) -> bool:
     """Whether a failed snapshot is more than a file that Tune renamed while it copied its own folder; the
-    next snapshot has what that one lacks."""
+    next snapshot has what that one lacks. What is said, is said in a line."""
     error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        record.msg, record.args = f"{record.getMessage().rstrip()} {reason(error)}", ()
+        record.exc_info = record.exc_text = None
     return not (isinstance(error, FileNotFoundError) and "-tmp-searcher-state" in str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 from ray.exceptions import RayError
@@ -19,6 +20,7 @@ from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.ray_session import RayGoneError, cluster_resources, ray_running, trials_at_once
 from orchestrator.running.storage_guard import StorageGuard
+from orchestrator.running.time_left import TimeLeft
 from orchestrator.running.tune_trials import run_trials
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
@@ -30,6 +32,9 @@ from orchestrator.tracking.tracker import MlflowTracker
 from trainables.text.splits import Corpus
 
 FAREWELL_S = 5.0
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SweepStoppedError(RuntimeError):
@@ -44,6 +49,8 @@ class SweepRun:
         self.plan = SearchPlan.of(spec, corpus.longest)
         self.searcher = SweepSearcher(self.plan)
         self.console = Console()
+        self.problem: str | None = None
+        """What stopped it."""
 
     def run(self, *, resume: bool) -> int:
         """Runs or resumes the sweep and reports.
@@ -58,7 +65,7 @@ class SweepRun:
             SpecError: MLflow has another sweep of this name.
         """
         self._announce()
-        with interrupts_heard(), ray_running(self.console), self._tracked():
+        with interrupts_heard(), ray_running(self.console), self._tracked(), self._stopped_when_full():
             self._open_mlflow()
             trials = self._train(resume)
             return self._end(trials)
@@ -89,11 +96,27 @@ class SweepRun:
             yield
         except BaseException as problem:
             if not self.tracker.ended:
-                interrupted = isinstance(problem, KeyboardInterrupt)
+                interrupted = isinstance(problem, KeyboardInterrupt | SweepStoppedError)
                 self.tracker.finish_sweep(status="KILLED" if interrupted else "FAILED")
             if not self.tracker.closed and not self.tracker.refused:
                 say_what_is_left(self.tracker.close(FAREWELL_S), self.spec, self.console)
             raise
+
+    @contextlib.contextmanager
+    def _stopped_when_full(self) -> Iterator[None]:
+        """What could not be written to a full disk stops the sweep, wherever it was."""
+        try:
+            yield
+        except OSError as problem:
+            if problem.errno not in _FULL:
+                raise
+            if self.problem is None:
+                self._say_stopped(f"storage is full: {self.spec.folder}")
+            raise SweepStoppedError(str(self.problem)) from None
+
+    def _say_stopped(self, problem: str) -> None:
+        self.problem = problem
+        self.console.print(f"stopped: {problem}", style="red", markup=False, soft_wrap=True)
 
     def _open_mlflow(self) -> None:
         """Begins the sweep's record, and says where it can be followed."""
@@ -116,9 +139,9 @@ class SweepRun:
     def _train(self, resume: bool) -> list[Trial]:
         """All trials; says so if something stopped them."""
         self.concurrency = trials_at_once(self.spec)
-        progress = SweepProgress(self.spec.name, self.plan.planned(), self.spec.epochs, self.concurrency)
-        guard = StorageGuard(self.spec.folder)
-        with ProgressCallback(progress, self.console) as shown:
+        left = TimeLeft(self.spec.epochs, self.plan.planned(), self.plan.typical(), self.concurrency)
+        progress = SweepProgress(self.spec.name, left)
+        with StorageGuard(self.spec.folder) as guard, ProgressCallback(progress, self.console) as shown:
             try:
                 trials = run_trials(
                     self.spec,
@@ -131,9 +154,8 @@ class SweepRun:
                 )
             except (RayError, ConnectionError) as problem:
                 raise RayGoneError(reason(problem)) from problem
-        self.problem = guard.problem
         if guard.problem is not None:
-            self.console.print(f"stopped: {guard.problem}", style="red", markup=False, soft_wrap=True)
+            self._say_stopped(guard.problem)
         return trials
 
     def _end(self, trials: list[Trial]) -> int:

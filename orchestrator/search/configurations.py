@@ -39,6 +39,19 @@ def unseen(
     return None
 
 
+def middle(found: BaseDistribution) -> Any:
+    """The value in the middle of a range, on its own scale, or the first choice."""
+    match found:
+        case CategoricalDistribution():
+            return found.choices[0]
+        case IntDistribution():
+            return found.low + (found.high - found.low) // found.step // 2 * found.step
+        case FloatDistribution(log=True):
+            return math.sqrt(found.low * found.high)
+        case FloatDistribution():
+            return (found.low + found.high) / 2
+
+
 def _values(found: BaseDistribution) -> float:
     match found:
         case CategoricalDistribution():

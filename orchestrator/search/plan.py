@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.common.wording import plural
-from orchestrator.search.configurations import number_of
+from orchestrator.search.configurations import middle, number_of
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -46,6 +46,16 @@ class SearchPlan:
         """Number of trials by variant, the baseline's first."""
         planned = {BASELINE: len(self.baselines) * self.baseline_seeds}
         return planned | {plan.variant: self.trials_of(plan) + self.repeats(plan) for plan in self.variants}
+
+    def typical(self) -> dict[str, TrialPlan]:
+        """A trial of each variant, in the middle of what is searched."""
+        baseline = TrialPlan(BASELINE, "baseline", self.baselines[0] if self.baselines else {}, self.seed)
+        return {BASELINE: baseline} | {
+            plan.variant: self.searched_trial(
+                plan, 0, {knob: middle(found) for knob, found in plan.distributions.items()}
+            )
+            for plan in self.variants
+        }
 
     def trials_of(self, variant: VariantPlan) -> int:
         """The trials of the variant's search: fewer where it has fewer different configurations."""

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from orchestrator.common.problems import without_password
 from orchestrator.search.trial_plan import TrialPlan
-from orchestrator.tracking.delivery.courier import Courier, Store, now_ms
+from orchestrator.tracking.delivery.clock import Clock
+from orchestrator.tracking.delivery.courier import Courier, Store
 from orchestrator.tracking.delivery.entries import (
     SWEEP,
     Aliases,
@@ -80,8 +81,9 @@ class MlflowTracker:
         self.experiment_id: str | None = None
         """Known once MLflow has answered."""
         self._outbox = Outbox(folder)
+        self._clock = Clock(self._outbox.latest_ms)
         if SWEEP not in self._outbox.openings:
-            self._outbox.append(Opening(SWEEP, now_ms(), sweep, {KIND_TAG: "sweep"}))
+            self._outbox.append(Opening(SWEEP, self._clock.now_ms(), sweep, {KIND_TAG: "sweep"}))
         self._courier = Courier(self._outbox, self._open_store, f"MLflow at {without_password(tracking_uri)}")
 
     @property
@@ -137,7 +139,7 @@ class MlflowTracker:
             What is wrong if MLflow did not answer. The sweep can go on: logging is tried again.
         """
         self._prepare()
-        self._post([*param_entries(SWEEP, params or {}), Change(SWEEP, now_ms(), "RUNNING")])
+        self._post([*param_entries(SWEEP, params or {}), Change(SWEEP, self._clock.now_ms(), "RUNNING")])
         self._post([View(SWEEP, view_tag(self.sweep), view(self.sweep, spaces or {}, trials=trials))])
         self._post([text] if text is not None else [])
         self._post(self._artifacts(SWEEP, files))
@@ -160,8 +162,8 @@ class MlflowTracker:
         """Opens the trial's run, or continues it; `number` is its place in the sweep."""
         if trial_id not in self._outbox.openings:
             params = param_entries(trial_id, trial_params(plan))
-            self._post([trial_opening(trial_id, plan, number, now_ms()), *params])
-        self._post([Change(trial_id, now_ms(), "RUNNING")])
+            self._post([trial_opening(trial_id, plan, number, self._clock.now_ms()), *params])
+        self._post([Change(trial_id, self._clock.now_ms(), "RUNNING")])
 
     def log_metrics(self, trial_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Logs an epoch's metrics; a step that a metric has already had is skipped.
@@ -172,7 +174,7 @@ class MlflowTracker:
         values, finite = self._checked(metrics)
         fresh = {name: value for name, value in values.items() if self._outbox.is_new(trial_id, name, step)}
         if fresh:
-            self._post([Metrics(trial_id, now_ms(), step, fresh)])
+            self._post([Metrics(trial_id, self._clock.now_ms(), step, fresh)])
         if not finite:
             self.tag_trials({trial_id: {"diverged": "true"}})
 
@@ -202,7 +204,7 @@ class MlflowTracker:
 
     def end_trial(self, trial_id: str, status: RunStatus) -> None:
         """Ends the trial's run."""
-        self._post([Change(trial_id, now_ms(), status)])
+        self._post([Change(trial_id, self._clock.now_ms(), status)])
 
     def finish_sweep(
         self,
@@ -219,10 +221,10 @@ class MlflowTracker:
             note: Markdown, shown above the run; with placeholders for ids.
         """
         values, _ = self._checked(metrics or {})
-        self._post([Metrics(SWEEP, now_ms(), 0, values)] if values else [])
+        self._post([Metrics(SWEEP, self._clock.now_ms(), 0, values)] if values else [])
         self._post([] if note is None else [Note(SWEEP, shortened_markdown(note))])
         self._post(self._artifacts(SWEEP, artifacts))
-        self._post([Change(SWEEP, now_ms(), status)])
+        self._post([Change(SWEEP, self._clock.now_ms(), status)])
 
     @property
     def ended(self) -> bool:

@@ -73,6 +73,11 @@ class Updates(Part, ABC):
     @abstractmethod
     def rule(self) -> Rule: ...
 
+    @property
+    def phase(self) -> int:
+        """Epochs with inner steps, at most."""
+        return 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Joint(Updates, name="joint"):
@@ -111,6 +116,10 @@ class Aggressive(Updates, name="aggressive"):
 
     def rule(self) -> Rule:
         return _AggressiveRule(self)
+
+    @property
+    def phase(self) -> int:
+        return self.aggressive_epochs
 
 
 class _JointRule(Rule):

@@ -288,7 +288,3 @@ class Courier:
         with self._changed:
             self._stop.set()
             self._changed.notify_all()
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -68,6 +68,8 @@ class Outbox:
         """How each run began, by trial id."""
         self.status: RunStatus | None = None
         """The sweep's last one."""
+        self.latest_ms = 0
+        """The latest time of an entry."""
         self._last_step: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()
         self._unwritten: list[bytes] = []
@@ -200,6 +202,8 @@ class Outbox:
             logger.warning("cannot write %s (%s): it is tried again", self.folder / FILE, problem)
 
     def _note(self, entry: Entry) -> None:
+        if isinstance(entry, Opening | Metrics | Change):
+            self.latest_ms = max(self.latest_ms, entry.at_ms)
         match entry:
             case Opening():
                 self.openings.setdefault(entry.run, entry)

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from orchestrator.running.progress import (
     SweepProgress,
     last_error,
 )
+from orchestrator.running.time_left import Spent, TimeLeft
 from orchestrator.search.trial_plan import TrialPlan, describe
 
 ANNEALED = {
@@ -34,12 +36,18 @@ BASELINE = TrialPlan("language_model", "baseline", {"decoder": "dilated", "dilat
 CYCLICAL = TrialPlan("cyclical", "trial", {"cycles": 4}, 0, ("cycles",))
 
 
-def progress(concurrency: int = 2) -> SweepProgress:
-    return SweepProgress("s", {"language_model": 2, "vanilla": 3, "cyclical": 5}, 10, concurrency)
+TYPICAL = {plan.variant: plan for plan in (LONG, VANILLA, BASELINE, CYCLICAL)}
+PLANNED = {"language_model": 2, "vanilla": 3, "cyclical": 5}
+
+
+def progress(
+    concurrency: int = 2, planned: Mapping[str, int] = PLANNED, epochs: int = 10, name: str = "s"
+) -> SweepProgress:
+    return SweepProgress(name, TimeLeft(epochs, planned, TYPICAL, concurrency))
 
 
 def done(plan: TrialPlan, seconds: float, total: float = 12.0) -> FinishedTrial:
-    return FinishedTrial(plan, seconds, total - 1.0, 1.0, total)
+    return FinishedTrial(plan, seconds, total - 1.0, 1.0, total, spent=Spent(10, 100, 0, seconds))
 
 
 def shown(of: SweepProgress, width: int) -> list[str]:
@@ -60,25 +68,14 @@ def test_nothing_is_known_at_first() -> None:
     assert "estimating the time left" in shown(sweep, 80)[0]
 
 
-def test_the_first_epochs_are_extrapolated() -> None:
-    sweep = progress(concurrency=1)
-    sweep.running["a"] = RunningTrial(BASELINE, epoch=4, seconds=8.0)  # 20 s in all
-    assert sweep.seconds_left() == pytest.approx(10 * 20.0 - 8.0)
-
-
-def test_each_variant_costs_what_it_has_cost() -> None:
-    sweep = progress()
-    sweep.finished = {"a": done(BASELINE, 10.0), "b": done(BASELINE, 14.0), "c": done(VANILLA, 20.0)}
-    sweep.running = {"d": RunningTrial(VANILLA, epoch=5, seconds=15.0), "e": RunningTrial(CYCLICAL)}
-    vanilla = (20.0 + 30.0) / 2
-    cyclical = (12.0 + vanilla) / 2  # not one has run: the mean of the others
-    assert sweep.seconds_left() == pytest.approx((2 * vanilla + 5 * cyclical - 15.0) / 2)
-
-
-def test_no_time_is_left_below_zero() -> None:
-    sweep = SweepProgress("s", {"vanilla": 1}, 10, 1)
-    sweep.running["a"] = RunningTrial(VANILLA, epoch=0, seconds=0.0)
-    sweep.finished["b"] = done(VANILLA, 5.0)
+def test_what_a_trial_has_waited_is_over() -> None:
+    sweep = progress(planned={"language_model": 1})
+    sweep.running["a"] = running = RunningTrial(BASELINE)
+    running.report(4, {"optimizer_steps": 40, "inner_steps": 0, "seconds": 80.0})
+    assert sweep.seconds_left() == pytest.approx(6 * 20.0, abs=1.0)
+    running.since -= 30.0
+    assert sweep.seconds_left() == pytest.approx(90.0, abs=1.0)
+    running.since -= 100.0
     assert sweep.seconds_left() == 0.0
 
 
@@ -104,15 +101,17 @@ def test_a_trial_in_few_words() -> None:
 
 
 def test_a_line_for_each_finished_trial() -> None:
-    sweep = progress(concurrency=1)
-    sweep.planned = {"cyclical": 3}
+    sweep = progress(concurrency=1, planned={"cyclical": 3})
     sweep.finished["a"] = first = done(CYCLICAL, 4.0)
     assert (
         sweep.line(first)
-        == "[1/3] trial cyclical cycles=4: NLL 11.00 + KL 1.00 = 12.00 (4 s), about 8 s left"
+        == "[1/3] trial cyclical cycles=4: NLL 11.00 + KL 1.00 = 12.00 (4 s), about 8 s of training left"
     )
     sweep.finished["b"] = second = FinishedTrial(CYCLICAL, 2.0, failure="out_of_memory")
-    assert sweep.line(second) == "[2/3] trial cyclical cycles=4: failed (out of memory) (2 s), about 3 s left"
+    assert (
+        sweep.line(second)
+        == "[2/3] trial cyclical cycles=4: failed (out of memory) (2 s), about 4 s of training left"
+    )
     sweep.finished["c"] = done(CYCLICAL, 4.0)
     assert sweep.line(first).endswith("(4 s), done")
 
@@ -135,9 +134,9 @@ def test_the_best_by_variant() -> None:
 
 @pytest.mark.parametrize("width", [50, 80, 120])
 def test_the_view_fits_the_terminal_and_keeps_the_figures(width: int) -> None:
-    sweep = SweepProgress("a-sweep-with-a-name-of-some-length", {"annealed": 40}, 12, 2)
+    sweep = progress(2, {"annealed": 40}, 12, "a-sweep-with-a-name-of-some-length")
     sweep.running = {
-        "a": RunningTrial(LONG, 3, 60.0, {"nll": 123.456, "kl": 7.8}),
+        "a": RunningTrial(LONG, Spent(3, 300, 0, 60.0), {"nll": 123.456, "kl": 7.8}),
         "b": RunningTrial(VANILLA),
     }
     sweep.finished = {"c": done(LONG, 200.0, 12.345), "d": FinishedTrial(VANILLA, 2.0, failure="diverged")}
@@ -173,9 +172,12 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     with ProgressCallback(sweep, console) as shows:
         for name, plan in (("a", CYCLICAL), ("b", VANILLA), ("c", LONG)):
             shows.on_trial_start(0, [], trial(name, plan))
-        result = {"epoch": 2, "metrics": {"nll": 12.0}, "time_total_s": 5.0}
-        shows.on_trial_result(0, [], trial("a", CYCLICAL), result)
-        assert sweep.running["a"] == RunningTrial(CYCLICAL, 2, 5.0, {"nll": 12.0})
+        metrics = {"nll": 12.0, "optimizer_steps": 20, "inner_steps": 3, "seconds": 5.0}
+        shows.on_trial_result(0, [], trial("a", CYCLICAL), {"epoch": 2, "metrics": metrics})
+        assert sweep.running["a"].spent == Spent(2, 20, 3, 5.0, 1, True)
+        assert sweep.running["a"].metrics == metrics
+        shows.on_trial_result(0, [], trial("a", CYCLICAL), {"epoch": 3, "metrics": {}})  # it failed
+        assert sweep.running["a"].spent.epochs == 2
         shows.on_trial_complete(0, [], trial("a", CYCLICAL, final=FINAL, time_total_s=25.0))
         shows.on_trial_complete(0, [], trial("b", VANILLA, failure="diverged", time_total_s=5.0))
         shows.on_trial_recover(0, [], trial("c", LONG))
@@ -226,6 +228,8 @@ def test_a_live_view_on_a_terminal() -> None:
     with ProgressCallback(progress(), console) as shows:
         assert isinstance(console.file, io.StringIO)
         shows.on_trial_start(0, [], trial("a", CYCLICAL))
+        metrics = {"optimizer_steps": 20, "inner_steps": 0, "seconds": 5.0}
+        shows.on_trial_result(0, [], trial("a", CYCLICAL), {"epoch": 2, "metrics": metrics})
         shows.on_trial_complete(0, [], trial("a", CYCLICAL, final=FINAL, time_total_s=25.0))
         written = console._live_stack  # the view itself, no lines
         assert written
@@ -233,7 +237,7 @@ def test_a_live_view_on_a_terminal() -> None:
     text = console.file.getvalue()
     assert "starting the first trials" in text
     assert "[1/10]" not in text
-    assert "1 of 10 trials, about 1 min 52 s left" in text
+    assert "1 of 10 trials, about 3 min 45 s of training left" in text
 
 
 # -- in trouble ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.search import Searcher
 
-from orchestrator.search.configurations import configuration, number_of, unseen
+from orchestrator.search.configurations import configuration, middle, number_of, unseen
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import OBJECTIVE, SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -24,6 +24,20 @@ def test_how_many_there_are() -> None:
     assert number_of({}) == 1
     assert number_of({"a": FloatDistribution(0.5, 0.5), "b": IntDistribution(1, 2)}) == 2
     assert number_of({"a": FloatDistribution(0, 1)}) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("found", "value"),
+    [
+        (FINITE["a"], "S"),
+        (FINITE["b"], 4),
+        (IntDistribution(1, 2), 1),
+        (FloatDistribution(0.1, 10.0, log=True), 1.0),
+        (FloatDistribution(1.0, 4.0), 2.5),
+    ],
+)
+def test_the_middle_of_a_range(found: BaseDistribution, value: object) -> None:
+    assert middle(found) == pytest.approx(value)
 
 
 def test_every_one_is_found_once() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,23 @@ def test_sweeps_do_not_touch_each_other(opened: Open, folder: Path) -> None:
         MlflowTracker(sqlite_uri(folder), "a\"b'c", folder)
     with pytest.raises(ValueError, match="1 to 250 characters, got ''"):
         MlflowTracker(sqlite_uri(folder), "", folder)
+
+
+def test_a_clock_that_is_put_back_changes_nothing(
+    opened: Open, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour back in the middle of a sweep, another before it is resumed."""
+    now, hour = time.time_ns(), 3600 * 10**9
+    for start, hypervolume in ((now, 1.5), (now - 2 * hour, 2.5)):
+        monkeypatch.setattr(time, "time_ns", lambda start=start: start)
+        tracker = opened()
+        tracker.start_sweep()
+        tracker.start_trial("t0", plan(cycles=3))
+        monkeypatch.setattr(time, "time_ns", lambda start=start: start - hour)
+        tracker.log_metrics("t0", {"nll": 9.0}, 1)
+        tracker.end_trial("t0", "FINISHED")
+        tracker.finish_sweep(status="FINISHED", metrics={"hypervolume": hypervolume})
+        tracker.close(30)
+    assert reader.parent().data.metrics == {"hypervolume": 2.5}
+    for run in (reader.parent(), *reader.trials().values()):
+        assert 0 <= run.info.end_time - run.info.start_time < 60_000

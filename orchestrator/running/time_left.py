@@ -1,0 +1,188 @@
+"""How long a sweep's training will take still, from what its trials have cost and what is planned.
+
+An epoch of aggressive training takes some 40 times as many steps as another, so no trial is extrapolated
+from its epochs: the estimate counts steps. What it needs to know it learns, each variant by itself: seconds
+a step, steps an epoch, inner steps an update, and the seconds of a trial that are no training.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from orchestrator.search.trial_plan import TrialPlan
+from trainables.variants import BASELINE
+
+INNER_STEPS = 45.0
+"""Inner steps an update until a sweep has shown its own: He et al.'s rule takes 40 to 44 on three corpora."""
+WITHOUT_ENCODER = 0.6
+"""Seconds a step of a language model beside those of a variant: 115 to 65 thousand words a second."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a trial has cost up to its last finished epoch.
+
+    Attributes:
+        updates: optimiser steps of the generator.
+        inner: steps of the inference network alone.
+        seconds: of the epochs.
+        aggressive_epochs: those with inner steps.
+        aggressive: whether the last epoch had any.
+    """
+
+    epochs: int = 0
+    updates: int = 0
+    inner: int = 0
+    seconds: float = 0.0
+    aggressive_epochs: int = 0
+    aggressive: bool = False
+
+    def after(self, epoch: int, metrics: Mapping[str, float]) -> Spent:
+        """With one more epoch, whose metrics have the cost so far."""
+        inner = int(metrics["inner_steps"])
+        aggressive = inner > self.inner
+        return Spent(
+            epoch,
+            int(metrics["optimizer_steps"]),
+            inner,
+            metrics["seconds"],
+            self.aggressive_epochs + aggressive,
+            aggressive,
+        )
+
+
+@dataclass(frozen=True)
+class TrialCost:
+    """A trial and what it has cost; `other` are its seconds beside the epochs, None while it runs, and
+    `waited` those since its last epoch (or its start)."""
+
+    plan: TrialPlan
+    spent: Spent
+    other: float | None = None
+    waited: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        return self.spent.updates + self.spent.inner
+
+    @property
+    def aggressive_epochs(self) -> int:
+        """As far as it is known: what there were of them, if no more can come, or else what is planned."""
+        over = self.other is not None or (self.spent.epochs > 0 and not self.spent.aggressive)
+        return self.spent.aggressive_epochs if over else self.plan.build().updates.phase
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """The estimate.
+
+    Args:
+        epochs: of each trial.
+        planned: number of trials by variant.
+        typical: a plan for each variant, of which nothing else may be known.
+        slots: trials at a time.
+    """
+
+    epochs: int
+    planned: Mapping[str, int]
+    typical: Mapping[str, TrialPlan]
+    slots: int
+
+    def seconds(self, trials: Sequence[TrialCost]) -> float | None:
+        """Until the last trial ends; None before any epoch has ended."""
+        known = [trial for trial in trials if trial.spent.updates]
+        if not known:
+            return None
+        costs = {variant: self._cost(variant, known) for variant in self.typical}
+        running = [
+            max(0.0, costs[trial.plan.variant].left(trial, self.epochs) - trial.waited)
+            for trial in trials
+            if trial.other is None
+        ]
+        return _makespan(running, self._to_come(trials, costs), self.slots)
+
+    def _cost(self, variant: str, known: Sequence[TrialCost]) -> _Cost:
+        own = [trial for trial in known if trial.plan.variant == variant]
+        first = TrialCost(self.typical[variant], Spent())  # so that not all hangs on one trial
+        return _Cost(
+            pace=_pace(own) if own else _pace_of_others(variant, known),
+            updates=_mean((trial.spent.updates / trial.spent.epochs for trial in own or known), 0.0),
+            inner=_mean(
+                (
+                    trial.spent.inner
+                    * trial.spent.epochs
+                    / (trial.spent.updates * trial.spent.aggressive_epochs)
+                    for trial in own
+                    if trial.spent.aggressive_epochs
+                ),
+                INNER_STEPS,
+            ),
+            phase=_mean((trial.aggressive_epochs for trial in (first, *own)), 0.0),
+            other=_mean((trial.other for trial in known if trial.other is not None), 0.0),
+        )
+
+    def _to_come(self, trials: Sequence[TrialCost], costs: Mapping[str, _Cost]) -> list[float]:
+        """Seconds of the trials that have not begun, in the order in which they will: the baselines first,
+        then the variants in turns."""
+        begun = [trial.plan.variant for trial in trials]
+        places = [
+            (variant != BASELINE, number / planned, costs[variant].whole(self.epochs))
+            for variant, planned in self.planned.items()
+            for number in range(begun.count(variant), planned)
+        ]
+        return [seconds for *_, seconds in sorted(places)]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a trial of a variant costs: seconds a step, updates an epoch, inner steps an update, aggressive
+    epochs, seconds that are no training."""
+
+    pace: float
+    updates: float
+    inner: float
+    phase: float
+    other: float
+
+    def whole(self, epochs: int) -> float:
+        return self._seconds(epochs, self.phase)
+
+    def left(self, trial: TrialCost, epochs: int) -> float:
+        return self._seconds(
+            epochs - trial.spent.epochs, trial.aggressive_epochs - trial.spent.aggressive_epochs
+        )
+
+    def _seconds(self, epochs: int, aggressive: float) -> float:
+        return self.pace * self.updates * (epochs + self.inner * min(aggressive, epochs)) + self.other
+
+
+def _pace(trials: Sequence[TrialCost]) -> float:
+    return sum(trial.spent.seconds for trial in trials) / sum(trial.steps for trial in trials)
+
+
+def _pace_of_others(variant: str, known: Sequence[TrialCost]) -> float:
+    """That of the other variants; where only a baseline has run, without its lack of an encoder."""
+    others = [trial for trial in known if trial.plan.variant != BASELINE]
+    if others or variant == BASELINE:
+        return _pace(others or known)
+    return _pace(known) / WITHOUT_ENCODER
+
+
+def _mean(values: Iterable[float], otherwise: float) -> float:
+    found = list(values)
+    return fmean(found) if found else otherwise
+
+
+def _makespan(running: Sequence[float], to_come: Iterable[float], slots: int) -> float:
+    """When the last one ends, if each begins as soon as a slot is free."""
+    ends = sorted(running)
+    heapq.heapify(ends)
+    last = max(ends, default=0.0)
+    for seconds in to_come:
+        begin = heapq.heappop(ends) if len(ends) >= slots else 0.0
+        heapq.heappush(ends, begin + seconds)
+        last = max(last, begin + seconds)
+    return last

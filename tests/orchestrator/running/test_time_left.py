@@ -1,0 +1,113 @@
+"""The estimate of the time left: by hand, and on the record of a whole sweep.
+
+`default_sweep.csv` is the default sweep on two cores, as its MLflow has it: a row an epoch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator.running.time_left import INNER_STEPS, WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
+from orchestrator.search.trial_plan import TrialPlan
+
+BASELINE = TrialPlan("language_model", "baseline", {}, 1)
+VANILLA = TrialPlan("vanilla", "trial", {}, 1)
+AGGRESSIVE = TrialPlan("aggressive", "trial", {"aggressive_epochs": 2}, 1)
+"""Typical too."""
+TYPICAL = {plan.variant: plan for plan in (BASELINE, VANILLA, AGGRESSIVE)}
+RECORD = Path(__file__).with_name("default_sweep.csv")
+
+
+def left(trials: list[TrialCost], *, slots: int = 1, epochs: int = 10, **planned: int) -> float | None:
+    return TimeLeft(epochs, planned, TYPICAL, slots).seconds(trials)
+
+
+def test_nothing_is_known_before_the_first_epoch() -> None:
+    assert left([], vanilla=3) is None
+    assert left([TrialCost(VANILLA, Spent())], vanilla=3) is None
+
+
+def test_a_trial_goes_on_as_it_began() -> None:
+    running = TrialCost(VANILLA, Spent(4, 40, 0, 8.0))
+    assert left([running], vanilla=1) == pytest.approx(12.0)
+    assert left([running], vanilla=3) == pytest.approx(12.0 + 2 * 20.0)
+    waited = TrialCost(VANILLA, Spent(4, 40, 0, 8.0), waited=1.5)
+    assert left([waited], vanilla=1) == pytest.approx(10.5)
+
+
+def test_seconds_beside_the_epochs_count() -> None:
+    done = TrialCost(VANILLA, Spent(10, 100, 0, 20.0), other=3.0)
+    assert left([done], vanilla=2) == pytest.approx(23.0)
+    assert left([done], vanilla=1) == 0.0
+
+
+def test_an_aggressive_epoch_is_not_the_measure_of_the_others() -> None:
+    """10 updates an epoch, 40 inner steps each, 0.01 s a step: an epoch of 4.1 s, then nine, one of them
+    aggressive."""
+    running = TrialCost(AGGRESSIVE, Spent(1, 10, 400, 4.1, 1, True))
+    assert left([running], aggressive=1) == pytest.approx(4.1 + 8 * 0.1)
+    assert left([running], aggressive=2) == pytest.approx(4.1 + 8 * 0.1 + 2 * 4.1 + 8 * 0.1)
+
+
+def test_a_phase_that_has_ended_early_does_not_come_back() -> None:
+    running = TrialCost(AGGRESSIVE, Spent(2, 20, 400, 4.2, 1, False))
+    assert left([running], aggressive=1) == pytest.approx(8 * 0.1)
+    done = TrialCost(AGGRESSIVE, Spent(10, 100, 400, 5.0, 1, False), other=0.0)
+    assert left([done], aggressive=2) == pytest.approx(5.0 + 4.0 / 2)  # 1 epoch found, 2 typical
+
+
+def test_what_has_not_run_yet_is_guessed_from_the_others() -> None:
+    baseline = TrialCost(BASELINE, Spent(10, 100, 0, 6.0), other=0.0)
+    step = 0.06 / WITHOUT_ENCODER
+    assert left([baseline], language_model=1, vanilla=1) == pytest.approx(100 * step)
+    aggressive = left([baseline], language_model=1, aggressive=1)
+    assert aggressive == pytest.approx(100 * step + 2 * 10 * INNER_STEPS * step)
+    vanilla = TrialCost(VANILLA, Spent(10, 100, 0, 8.0), other=0.0)
+    known = left([baseline, vanilla], language_model=1, vanilla=1, aggressive=1)
+    assert known == pytest.approx(100 * 0.08 + 2 * 10 * INNER_STEPS * 0.08)
+
+
+def test_the_last_trial_has_a_slot_to_itself() -> None:
+    """Two slots: 20 s and 20 s beside each other, then 20 s alone; divided by two it would be 30 s."""
+    done = TrialCost(VANILLA, Spent(10, 100, 0, 20.0), other=0.0)
+    assert left([done], slots=2, vanilla=4) == pytest.approx(40.0)
+    running = [TrialCost(VANILLA, Spent(5, 50, 0, 10.0))]
+    assert left(running, slots=2, vanilla=3) == pytest.approx(10.0 + 20.0)
+
+
+def costs_at(record: pd.DataFrame, now: float) -> list[TrialCost]:
+    """What a sweep knows at that second of its record."""
+    costs = []
+    for _, trial in record[record.begin <= now].groupby("trial"):
+        first = trial.iloc[0]
+        knobs = (
+            {} if pd.isna(first.aggressive_epochs) else {"aggressive_epochs": int(first.aggressive_epochs)}
+        )
+        spent = Spent()
+        for row in trial[trial["at"] <= now].itertuples():
+            metrics = {"optimizer_steps": row.updates, "inner_steps": row.inner, "seconds": row.seconds}
+            spent = spent.after(int(row.epoch), metrics)
+        since = max(first.begin, trial["at"][trial["at"] <= now].max() if spent.epochs else first.begin)
+        other = first.end - first.begin - spent.seconds if first.end <= now else None
+        costs.append(TrialCost(TrialPlan(first.variant, first.kind, knobs, 1), spent, other, now - since))
+    return costs
+
+
+def test_after_a_fifth_of_a_sweep_the_estimate_is_within_thirty_per_cent() -> None:
+    record = pd.read_csv(RECORD, comment="#")
+    planned = record.groupby("variant", sort=False).trial.nunique().to_dict()
+    typical = {variant: TrialPlan(variant, "trial", {}, 1) for variant in planned}
+    typical["aggressive"] = TrialPlan("aggressive", "trial", {"aggressive_epochs": 1}, 1)
+    estimate = TimeLeft(int(record.epoch.max()), planned, typical, 2)
+    begin, end = record.begin.min(), record.end.max()
+    wrong = {}
+    for part in range(20, 96):
+        now = begin + part / 100 * (end - begin)
+        seconds = estimate.seconds(costs_at(record, now))
+        assert seconds is not None
+        wrong[part] = seconds / (end - now) - 1
+    assert min(wrong.values()) > -0.3
+    assert max(wrong.values()) < 0.3
