@@ -6,15 +6,17 @@ Shape suffixes: B sentences, T tokens, Z width of z, G groups of latent units, V
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainables.latents.posteriors import Posterior
+from trainables.parts.precision import Single, at_least_single
 from trainables.parts.schedules import Progress
+from trainables.parts.word_losses import word_losses
 from trainables.text.batches import Batch
 from trainables.text.vocabulary import UNK
 
@@ -57,6 +59,7 @@ class TextVAE(nn.Module):
         self.condition.reset_prior()
         self.told = condition.width > 0
         self.word_keep_rate = variant.word_keep_rate
+        self.precision = variant.precision
 
     def inference_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of q(z|x)."""
@@ -71,7 +74,9 @@ class TextVAE(nn.Module):
 
     def posterior(self, batch: Batch) -> Posterior:
         """q(z|x) of whole sentences, against the prior."""
-        hidden_BH = self.condition.observe(self.encoder(batch.tokens_BT), batch.labels_B)
+        with self._autocast(batch):
+            encoded_BH = self.encoder(batch.tokens_BT)
+        hidden_BH = self.condition.observe(at_least_single(encoded_BH), batch.labels_B)
         posterior: Posterior = self.latent(hidden_BH)
         return self.condition.with_prior(posterior, batch.labels_B)
 
@@ -90,11 +95,11 @@ class TextVAE(nn.Module):
     def reconstruction_nll(self, batch: Batch, z_BZ: Tensor) -> Tensor:
         """−log p(x|z) as nll_B, nats per sentence; `</s>` is counted, `<s>` is not. Where the model is told
         the label, −log p(label) is part of it."""
-        tokens_BT = batch.tokens_BT
-        logits_BTV = self.decode(self.drop_words(tokens_BT[:, :-1]), z_BZ, batch.labels_B)
-        targets_BT = tokens_BT[:, 1:]
-        losses = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
-        return losses.view_as(targets_BT).sum(1) + self.condition.label_nll(batch.labels_B)
+        inputs_BT, targets_BT = self.drop_words(batch.tokens_BT[:, :-1]), batch.tokens_BT[:, 1:]
+        with self._autocast(batch):
+            hidden_BTH = self.decoder.hidden(inputs_BT, self.condition.context(z_BZ, batch.labels_B))
+        losses_N = word_losses(hidden_BTH.flatten(0, 1), self.decoder.output, targets_BT.flatten())
+        return losses_N.view_as(targets_BT).sum(1) + self.condition.label_nll(batch.labels_B)
 
     def forward(self, batch: Batch, progress: Progress) -> TrainingTerms:
         """One draw of z a sentence."""
@@ -117,3 +122,7 @@ class TextVAE(nn.Module):
         dropped = torch.rand(inputs_BT.shape, device=inputs_BT.device) >= self.word_keep_rate
         dropped[:, 0] = False
         return inputs_BT.masked_fill(dropped, UNK)
+
+    def _autocast(self, batch: Batch) -> AbstractContextManager[object]:
+        precision = self.precision if self.training else Single()
+        return precision.autocast(batch.tokens_BT.device)

@@ -12,6 +12,7 @@ from trainables.parts.encoders import Encoder, LSTMEncoder
 from trainables.parts.initialization import Default, Initialization
 from trainables.parts.optimizers import Adam, Optimizer
 from trainables.parts.part import NOT_A_KNOB, KnobError, Part, require
+from trainables.parts.precision import Precision, Single
 from trainables.parts.pretraining import Pretraining
 from trainables.parts.rates import Rate
 from trainables.parts.sizes import Sizes
@@ -34,6 +35,7 @@ class Variant(Part):
     optimizer: Optimizer = field(default_factory=Adam)
     initialization: Initialization = field(default_factory=Default)
     sizes: Sizes = field(default_factory=Sizes)
+    precision: Precision = field(default_factory=Single)
     word_keep_rate: float = 1.0
     batch_size: int = 16
     batch_weighting: str = "sentences"

@@ -21,14 +21,26 @@ from trainables.parts.part import KnobError, Part, require
 from trainables.parts.sizes import Sizes
 
 
+class DecoderModule(nn.Module, ABC):
+    """(inputs_BT, z_BZ) → logits_BTV by way of hidden_BTH, of which `output` is linear."""
+
+    output: nn.Linear
+
+    @abstractmethod
+    def hidden(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
+        """hidden_BTH."""
+
+    def forward(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
+        return self.output(self.hidden(inputs_BT, z_BZ))  # type: ignore[no-any-return]
+
+
 class Decoder(Part, ABC):
-    """Configuration of a decoder; `build` makes the module
-    (inputs_BT, z_BZ) → logits_BTV."""
+    """Configuration of a decoder."""
 
     skip_connections: bool
 
     @abstractmethod
-    def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> nn.Module: ...
+    def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> DecoderModule: ...
 
     @property
     @abstractmethod
@@ -54,7 +66,7 @@ class LSTMDecoder(Decoder, name="lstm"):
     def label(self) -> str:
         return "lstm"
 
-    def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> nn.Module:
+    def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> DecoderModule:
         return _LSTMDecoder(vocabulary_size, sizes, context_width, self)
 
 
@@ -106,7 +118,7 @@ class DilatedDecoder(Decoder, name="dilated"):
     def label(self) -> str:
         return f"dilated-{self.dilation}"
 
-    def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> nn.Module:
+    def build(self, vocabulary_size: int, sizes: Sizes, context_width: int) -> DecoderModule:
         return _DilatedDecoder(vocabulary_size, sizes, context_width, self)
 
 
@@ -114,7 +126,7 @@ def _require_dropout(dropout: float) -> None:
     require(0 <= dropout < 1, "dropout", "in [0, 1)", dropout)
 
 
-class _LSTMDecoder(nn.Module):
+class _LSTMDecoder(DecoderModule):
     def __init__(self, vocabulary_size: int, sizes: Sizes, context_width: int, config: LSTMDecoder) -> None:
         super().__init__()
         hidden = sizes.hidden_size
@@ -125,7 +137,7 @@ class _LSTMDecoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.skip = nn.Linear(context_width, hidden, bias=False) if config.skip_connections else None
 
-    def forward(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
+    def hidden(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
         embedded_BTE = self.dropout(self.embedding(inputs_BT))
         z_BTZ = z_BZ.unsqueeze(1).expand(-1, inputs_BT.shape[1], -1)
         cell_1BH = self.start(z_BZ).unsqueeze(0)
@@ -133,10 +145,10 @@ class _LSTMDecoder(nn.Module):
         hidden_BTH, _ = self.lstm(torch.cat((embedded_BTE, z_BTZ), dim=2), state)
         if self.skip is not None:
             hidden_BTH = hidden_BTH + self.skip(z_BZ).unsqueeze(1)
-        return self.output(self.dropout(hidden_BTH))  # type: ignore[no-any-return]
+        return self.dropout(hidden_BTH)  # type: ignore[no-any-return]
 
 
-class _DilatedDecoder(nn.Module):
+class _DilatedDecoder(DecoderModule):
     def __init__(
         self, vocabulary_size: int, sizes: Sizes, context_width: int, config: DilatedDecoder
     ) -> None:
@@ -150,7 +162,7 @@ class _DilatedDecoder(nn.Module):
         layers = len(config.dilations) if config.skip_connections else 0
         self.skips = nn.ModuleList(nn.Linear(context_width, hidden, bias=False) for _ in range(layers))
 
-    def forward(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
+    def hidden(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
         embedded_BTE = self.dropout(self.embedding(inputs_BT))
         z_BTZ = z_BZ.unsqueeze(1).expand(-1, inputs_BT.shape[1], -1)
         hidden_BTH = self.input(torch.cat((embedded_BTE, z_BTZ), dim=2))
@@ -158,4 +170,4 @@ class _DilatedDecoder(nn.Module):
             hidden_BTH = block(hidden_BTH)
             if skip is not None:
                 hidden_BTH = hidden_BTH + skip(z_BZ).unsqueeze(1)
-        return self.output(self.dropout(hidden_BTH))  # type: ignore[no-any-return]
+        return self.dropout(hidden_BTH)  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -108,13 +107,13 @@ def test_one_sample_stands_for_all_where_the_latent_is_certain(
     torch.manual_seed(1)
     model = TextVAE(small(name), len(embedded.vocabulary), embedded.label_counts)
     drawn: list[int] = []
-    decode = model.decode
+    hidden = model.decoder.hidden
 
-    def counting(inputs_BT: torch.Tensor, *rest: Any) -> torch.Tensor:
+    def counting(inputs_BT: torch.Tensor, z_BZ: torch.Tensor) -> torch.Tensor:
         drawn.append(len(inputs_BT))
-        return decode(inputs_BT, *rest)
+        return hidden(inputs_BT, z_BZ)
 
-    monkeypatch.setattr(model, "decode", counting)
+    monkeypatch.setattr(model.decoder, "hidden", counting)
     short = importance_weighted_nll(model, embedded.test, CPU, samples=6, sentences=20)
     assert sum(drawn) == 20
     monkeypatch.setattr(posterior, "certain", False)

@@ -1,7 +1,6 @@
 """IW-NLL: against quadrature, by hand, in chunks."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -136,15 +135,14 @@ def held_logits(
 ) -> tuple[list[int], list[int]]:
     """Sentences and logits of every call of the decoder."""
     sentences, sizes = [], []
-    decode = model.decode
+    hidden = model.decoder.hidden
 
-    def watched(inputs_BT: Tensor, *others: Any) -> Tensor:
-        logits_BTV = decode(inputs_BT, *others)
+    def watched(inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
         sentences.append(len(inputs_BT))
-        sizes.append(logits_BTV.numel())
-        return logits_BTV
+        sizes.append(inputs_BT.numel() * model.vocabulary_size)
+        return hidden(inputs_BT, z_BZ)
 
-    monkeypatch.setattr(model, "decode", watched)
+    monkeypatch.setattr(model.decoder, "hidden", watched)
     importance_weighted_nll(model, split, CPU, samples=samples, sentences=len(split))
     return sentences, sizes
 

@@ -1,0 +1,251 @@
+"""A training step of the product beside the same step plainly written, on one CPU thread.
+
+    python -m benchmarks.train_step [--rounds 7]
+
+Beside it stand the same model with torch's own cross-entropy, clipping and optimiser as their defaults are
+(what the published code does), and the training of He et al. 2019 as the tests spell it out (`published.py`).
+All begin with the same weights and see the same batches, in turns; the first ten steps of the exact path are
+compared with the plain one. The table goes to docs/benchmarks/train_step.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from tests.trainables.published import Published
+from trainables.model.variant import Variant
+from trainables.text.batches import Batch, training_batches
+from trainables.text.splits import Corpus, Split
+from trainables.text.vocabulary import SPECIAL_WORDS, Vocabulary
+from trainables.training.loop import Training
+from trainables.variants import load_variant
+
+TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "train_step.md"
+STEPS, COMPARED = 8, 10
+LENGTHS = range(5, 41)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes, vocabulary and batch of a row."""
+
+    embedding: int
+    hidden: int
+    latent: int
+    batch: int
+    words: int
+    decoder: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.embedding}/{self.hidden}/{self.latent}, {self.decoder}"
+
+    def variant(self, **own: Any) -> Variant:
+        knobs = {
+            "embedding_size": self.embedding,
+            "hidden_size": self.hidden,
+            "latent_size": self.latent,
+            "batch_size": self.batch,
+            "batch_weighting": "equal",
+            "decoder": self.decoder,
+            "optimizer": "sgd",
+            "posterior_bias": False,
+            "initialization": "uniform",
+        }
+        return load_variant("vanilla").with_knobs(knobs | own)
+
+
+CASES = [
+    Case(*sizes, decoder)
+    for sizes in ((128, 256, 32, 32, 5452), (512, 1024, 32, 32, 5452), (64, 64, 16, 16, 129))
+    for decoder in ("lstm", "dilated")
+]
+
+
+def corpus(words: int) -> Corpus:
+    """Sentences of words that are as frequent as Zipf's law has them."""
+    rng = np.random.default_rng(0)
+    vocabulary = Vocabulary((*SPECIAL_WORDS, *(f"w{number}" for number in range(words - len(SPECIAL_WORDS)))))
+    frequency = 1.0 / np.arange(1, words - len(SPECIAL_WORDS) + 1)
+    frequency /= frequency.sum()
+
+    def split(sentences: int) -> Split:
+        lengths = rng.integers(LENGTHS.start, LENGTHS.stop, sentences)
+        ids = [len(SPECIAL_WORDS) + rng.choice(frequency.size, length, p=frequency) for length in lengths]
+        return Split.from_ids([sentence.tolist() for sentence in ids], None)
+
+    return Corpus("zipf", "zipf", vocabulary, split(4000), split(20), split(20))
+
+
+def product(training: Training, batches: Sequence[Batch], *, inner: bool) -> None:
+    for batch in batches:
+        training.gradients(batch)
+        training.step_inference()
+        if not inner:
+            training.step_generator()
+
+
+class Plain:
+    """The same model, with torch's own parts and their defaults around it."""
+
+    def __init__(self, training: Training) -> None:
+        self.model = training.model
+        rate = training.variant.optimizer.learning_rate
+        self.inference = torch.optim.SGD(self.model.inference_parameters(), lr=rate)
+        self.generator = torch.optim.SGD(self.model.generator_parameters(), lr=rate)
+        self.clip = training.variant.clip_norm
+
+    def run(self, batches: Sequence[Batch], *, inner: bool) -> None:
+        for batch in batches:
+            posterior = self.model.posterior(batch)
+            z_BZ = posterior.sample().z_BZ
+            logits_BTV = self.model.decode(batch.tokens_BT[:, :-1], z_BZ)
+            targets_BT = batch.tokens_BT[:, 1:]
+            losses = functional.cross_entropy(
+                logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none"
+            )
+            objective = (losses.view_as(targets_BT).sum(1) + posterior.kl().sum(1)).mean()
+            self.model.zero_grad()
+            objective.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            self.inference.step()
+            if not inner:
+                self.generator.step()
+
+
+def written_out(training: Training) -> Callable[[Sequence[Batch], bool], None]:
+    """The tests' reference."""
+    decoder = training.variant.decoder
+    published = Published(
+        {name: value.clone() for name, value in training.model.state_dict().items()},
+        dropout=0.0,
+        dilations=getattr(decoder, "dilations", ()),
+        rate=training.variant.optimizer.learning_rate,
+        clip=training.variant.clip_norm,
+    )
+
+    def run(batches: Sequence[Batch], inner: bool) -> None:
+        for batch in batches:
+            gradients, _ = published.gradients(batch.tokens_BT, 1.0)
+            published.step(gradients, decoder=False)
+            if not inner:
+                published.step(gradients, decoder=True)
+
+    return run
+
+
+def begun(case: Case, text: Corpus, **own: Any) -> Training:
+    training = Training(case.variant(**own), text, epochs=1, seed=1)
+    training.model.train()
+    return training
+
+
+def largest_difference(case: Case, text: Corpus, batches: Sequence[Batch]) -> float:
+    """Between the weights of the exact path and the plain one after `COMPARED` joint steps."""
+    ours, theirs = begun(case, text), begun(case, text)
+    torch.manual_seed(2)
+    product(ours, batches[:COMPARED], inner=False)
+    torch.manual_seed(2)
+    Plain(theirs).run(batches[:COMPARED], inner=False)
+    pairs = zip(ours.model.parameters(), theirs.model.parameters(), strict=True)
+    return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+def measure(case: Case, text: Corpus, rounds: int, *, inner: bool) -> dict[str, list[float]]:
+    """Milliseconds a step of each side, by round."""
+    batches = list(training_batches(text.train, case.batch, np.random.default_rng(3)))
+    exact, half = begun(case, text), begun(case, text, precision="bf16")
+    plain, reference = Plain(begun(case, text)), written_out(begun(case, text))
+    sides: dict[str, Callable[[Sequence[Batch]], None]] = {
+        "reference": lambda some: reference(some, inner),
+        "plain": lambda some: plain.run(some, inner=inner),
+        "fp32": lambda some: product(exact, some, inner=inner),
+        "bf16": lambda some: product(half, some, inner=inner),
+    }
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        some = batches[number * STEPS : (number + 1) * STEPS]
+        for name, run in sides.items():
+            start = time.perf_counter()
+            run(some)
+            found[name].append((time.perf_counter() - start) / STEPS * 1000)
+    return {name: values[1:] for name, values in found.items()}
+
+
+def row(case: Case, rounds: int, *, inner: bool) -> str:
+    text = corpus(case.words)
+    found = measure(case, text, rounds, inner=inner)
+    milliseconds = {name: statistics.median(values) for name, values in found.items()}
+
+    def ratio(side: str, beside: str) -> str:
+        pairs = zip(found[beside], found[side], strict=True)
+        return f"{statistics.median(theirs / ours for theirs, ours in pairs):.2f}"
+
+    batches = list(training_batches(text.train, case.batch, np.random.default_rng(3)))
+    cells = [
+        case.name,
+        str(case.batch),
+        "inner" if inner else "joint",
+        *(f"{milliseconds[name]:.1f}" for name in ("reference", "plain", "fp32", "bf16")),
+        ratio("fp32", "reference"),
+        ratio("fp32", "plain"),
+        ratio("bf16", "reference"),
+        ratio("bf16", "plain"),
+        f"{largest_difference(case, text, batches):.0e}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    lines = [
+        "# A training step beside the plainly written one",
+        "",
+        f"`python -m benchmarks.train_step --rounds {rounds}`, {date.today()}, {_processor()}, torch "
+        f"{torch.__version__.partition('+')[0]}, one CPU thread, {rounds} rounds of {STEPS} steps in turns; "
+        "SGD, sentences of 5 to 40 words, vocabulary 5,452 (129 at 64/64/16). Median milliseconds a step, "
+        "and medians of the ratios round by round: above 1 the product is faster. *Reference* is "
+        "`tests/trainables/published.py`, *plain* the same model with torch's cross-entropy, clipping and "
+        "SGD. An *inner* step is one of aggressive training. The last column is the largest difference of "
+        f"any weight after {COMPARED} joint steps, exact path and plain one.",
+        "",
+        "| sizes, decoder | batch | step | reference | plain | fp32 | bf16 | fp32 : reference | fp32 : plain "
+        "| bf16 : reference | bf16 : plain | difference |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    print("\n".join(lines), flush=True)
+    for case in CASES:
+        for inner in (False, True):
+            lines.append(row(case, rounds, inner=inner))
+            print(lines[-1], flush=True)
+    lines += ["", "Not measured: GPUs, more than one thread.", ""]
+    TARGET.write_text("\n".join(lines), encoding="utf-8")
+    print(f"written to {TARGET}")
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+    ]
+    flags = "AMX" if "amx_bf16" in cpuinfo.read_text() else "no AMX"
+    return f"{names[0] if names else platform.machine()} ({flags})"
+
+
+if __name__ == "__main__":
+    main()
