@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from trainables.common.metrics import SplitMetrics
@@ -156,7 +157,7 @@ class _AggressiveRule(_JointRule):
             learner.step_inference()
             self.state.inner_steps += 1
             if len(window) == self.config.inner_window:
-                nats = sum(float(loss.objective) for loss in window)
+                nats = float(torch.stack([loss.objective for loss in window]).double().sum())
                 mean = nats / sum(loss.words for loss in window)
                 if mean > previous:
                     return

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from trainables.parts.precision import at_least_single
 
-CACHED_LOGITS = 2**20
+CACHED_LOGITS = 2**21
 
 
 def word_losses(hidden_NH: Tensor, output: nn.Linear, targets_N: Tensor) -> Tensor:

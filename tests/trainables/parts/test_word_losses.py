@@ -14,7 +14,7 @@ ROWS, HIDDEN, WORDS = 11, 6, 7
 TARGETS_N = torch.arange(ROWS) % WORDS
 
 
-@pytest.fixture(params=[2**20, 3 * WORDS, 1], ids=["together", "three at a time", "one by one"], autouse=True)
+@pytest.fixture(params=[2**21, 3 * WORDS, 1], ids=["together", "three at a time", "one by one"], autouse=True)
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CACHED_LOGITS", request.param)
 
