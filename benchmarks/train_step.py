@@ -251,9 +251,11 @@ def main() -> None:
         f"`python -m benchmarks.train_step --rounds {rounds}`, {date.today()}, {processor()}, torch "
         f"{torch.__version__.partition('+')[0]}, one CPU thread, {rounds} rounds of {len(LENGTHS)} steps in "
         f"turns; SGD, sentences of {LENGTHS[0]} to {LENGTHS[-1]} words, vocabulary 5,452 "
-        "(129 at 64/64/16). Median milliseconds a step, and medians of the ratios round by round: above 1 the product is faster. "
+        "(129 at 64/64/16). Median milliseconds a step, and medians of the ratios round by round: above 1 "
+        "the product is faster. "
         "*Reference* is `tests/trainables/published.py`, *plain* the same model with torch's cross-entropy, "
-        "clipping and SGD. An *inner* step is one of aggressive training. The last column is the largest difference of "
+        "clipping and SGD. An *inner* step is one of aggressive training. The last column "
+        "is the largest difference of "
         f"any weight after {COMPARED} joint steps in float64, fp32 and plain; *of the limit* is what fp32 "
         f"reaches of the {limit:.0f} GFLOP/s of a large product, both measured in this run.",
         "",
