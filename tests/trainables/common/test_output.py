@@ -30,7 +30,8 @@ run(command)
 def program(
     then: str = "pass", status: int = 0, *, redirect: str = "", setting: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[bytes]:
-    text = PROGRAM.format(then=then, status=status)
+    not_under_nohup = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    text = not_under_nohup + PROGRAM.format(then=then, status=status)
     return subprocess.run(
         ["bash", "-c", f'exec "$0" -c "$1" {redirect}', sys.executable, text],
         cwd=ROOT,
