@@ -160,7 +160,7 @@ class SweepRun:
 
     def _end(self, trials: list[Trial]) -> int:
         """Examination, report, models, delivery; the exit status."""
-        if not self.spec.folder.is_dir():
+        if not (self.spec.folder / SPEC_FILE).is_file():  # the folder itself Tune may have made again
             self.tracker.finish_sweep(status="KILLED")
             self.tracker.close(FAREWELL_S)
             return Status.GONE

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -169,3 +170,16 @@ def test_the_terminal_goes_away(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         statuses = {row[0] for row in database.execute("SELECT status FROM runs")}
     assert statuses == {"KILLED"}
+
+
+@pytest.mark.slow
+def test_the_folder_goes_away_in_the_middle(tmp_path: Path) -> None:
+    write(tmp_path, 5000)
+    with Sweep(tmp_path).started("spec.yaml", "--name", "s") as process:
+        wait_for_metrics(tmp_path)
+        shutil.rmtree(tmp_path / "sweeps/s")
+        output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 4
+    assert "the sweep's folder is gone: " in output
+    assert "Traceback" not in output + errors
+    assert Reader(sqlite_uri(tmp_path)).parent().info.status == "KILLED"
