@@ -83,7 +83,7 @@ def test_everything_is_odd_and_nothing_is_lost(redirect: str, tmp_path: Path) ->
     command = f'"$0" -m orchestrator.sweep spec.yaml --name s {redirect}'
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}", sys.executable],
-        cwd=folder, env=sweep.environment, capture_output=True, check=False, timeout=240,
+        cwd=folder, env=sweep.environment, capture_output=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == (1 if "full" in redirect else 0)
     assert b"Traceback" not in done.stderr
