@@ -32,8 +32,6 @@ from orchestrator.tracking.tracker import MlflowTracker
 from trainables.text.splits import Corpus
 
 FAREWELL_S = 5.0
-
-
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -50,7 +50,7 @@ def test_by_hand() -> None:
     assert losses_N.exp().tolist() == pytest.approx([8.0, 4.0, 1.6])
 
 
-def test_without_gradients_no_logits_are_kept() -> None:
+def test_without_gradients_the_losses_are_the_same() -> None:
     hidden_NH, output = layer(torch.float32, bias=False)
     with torch.no_grad():
         losses_N = word_losses(hidden_NH, output, TARGETS_N)
