@@ -15,20 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from orchestrator.analysis.gain import (
-    FloatArray,
-    Losses,
-    mean,
-    pooled_variance,
-    seed_se,
-    sentence_se,
-    variance,
-)
+from orchestrator.analysis.gain import Losses, mean, pooled_variance, seed_noise, sentence_noise
+from orchestrator.analysis.paired_test import FEWEST_SEEDS, Difference, FloatArray, Noise, variance
 
 IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
 OBJECTIVES = ("nll", "kl", "nll_plus_kl")
 FAILED = "failed"
+TEST = "test"
 _ERRORS = ("nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "valid_gain")
+_BASELINE_RUNS = "baseline_runs"
 _CONFIGURATION = ("trial_id", "variant", "kind", "decoder", "knobs")
 
 
@@ -84,7 +79,8 @@ def compared(
             knows them: the error is then that of the training seeds alone.
         counts: columns of flags, counted over the configuration's runs.
 
-    `frontier.configurations` says what the columns mean.
+    `frontier.configurations` says what the columns mean; ``test`` holds the `Difference` of a configuration
+    whose figures no selection has touched, from several runs a side, and None for all others.
     """
     groups = grouped(runs)
     baselines = {
@@ -100,13 +96,13 @@ def compared(
             | _gain(group, baselines.get(group.key[1]), losses, pooled)
             for group in groups
         ],
-        columns=[*_CONFIGURATION, "runs", *counts, "fresh", *figures, *_ERRORS],
+        columns=[*_CONFIGURATION, "runs", *counts, "fresh", *figures, *_ERRORS, _BASELINE_RUNS, TEST],
     )
-    kinds = {**dict.fromkeys(["runs", *counts], "int64"), "fresh": "bool"}
+    kinds = {**dict.fromkeys(["runs", _BASELINE_RUNS, *counts], "int64"), "fresh": "bool"}
     table = table.astype(kinds | dict.fromkeys([*figures, *_ERRORS], "float64"))
-    table["gain_z"] = table["gain"] / table["gain_se"]
+    table[TEST] = table[TEST].astype(object).where(table["fresh"], None)
     table["on_frontier"] = non_dominated(table["kl"], table["nll"])
-    table["seed_noise_known"] = math.isfinite(pooled)
+    table["seed_noise_known"] = math.isfinite(pooled.variance)
     return table.sort_values("nll_plus_kl", kind="stable", ignore_index=True)
 
 
@@ -159,20 +155,20 @@ def _mean_figures(group: Configuration, figures: Sequence[str]) -> dict[str, flo
 
 
 def _gain(
-    group: Configuration, baseline: Configuration | None, losses: Losses | None, pooled: float
-) -> dict[str, float]:
+    group: Configuration, baseline: Configuration | None, losses: Losses | None, pooled: Noise
+) -> dict[str, object]:
     if baseline is None:
-        return dict.fromkeys(("baseline_nll", "gain", "gain_se", "valid_gain"), math.nan)
+        return dict.fromkeys(_ERRORS[2:], math.nan) | {_BASELINE_RUNS: 0, TEST: None}
     theirs, ours = baseline.values("nll_plus_kl"), group.values("nll_plus_kl")
-    level = mean(theirs)
+    row: dict[str, object] = {"baseline_nll": mean(theirs), _BASELINE_RUNS: len(theirs)}
     if group.runs["kind"].iloc[0] == "baseline":
-        return {"baseline_nll": level, "gain": 0.0, "gain_se": math.nan, "valid_gain": 0.0}
-    seeds = math.hypot(seed_se(theirs, pooled), seed_se(ours, pooled))
-    sentences = 0.0 if losses is None else sentence_se(baseline.names, group.names, losses)
-    valid = mean(baseline.values("valid_nll_plus_kl")) - mean(group.values("valid_nll_plus_kl"))
-    return {
-        "baseline_nll": level,
-        "gain": level - mean(ours),
-        "gain_se": math.hypot(sentences, seeds),
-        "valid_gain": valid,
+        return row | {"gain": 0.0, "gain_se": math.nan, "valid_gain": 0.0, TEST: None}
+    seeds = [seed_noise(side, pooled) for side in (theirs, ours)]
+    sentences = [] if losses is None else [sentence_noise(baseline.names, group.names, losses)]
+    difference = Difference(mean(theirs) - mean(ours), [*sentences, *seeds])
+    return row | {
+        "gain": difference.value,
+        "gain_se": difference.se,
+        "valid_gain": mean(baseline.values("valid_nll_plus_kl")) - mean(group.values("valid_nll_plus_kl")),
+        TEST: difference if min(len(theirs), len(ours)) >= FEWEST_SEEDS else None,
     }

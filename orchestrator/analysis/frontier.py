@@ -12,17 +12,22 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from orchestrator.analysis.comparison import OBJECTIVES, checked_runs, compared, non_dominated
-from orchestrator.analysis.gain import SIGNIFICANT, FloatArray, Losses
+from orchestrator.analysis.comparison import OBJECTIVES, TEST, checked_runs, compared, non_dominated
+from orchestrator.analysis.gain import Losses
+from orchestrator.analysis.paired_test import FloatArray
+from orchestrator.analysis.verdict import COLLAPSED_KL, MARGIN, Verdict, judged
 from trainables.variants import BASELINE
 
 FIGURES = (
     *OBJECTIVES, "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information", "active_units",
-    "valid_nll_plus_kl", "seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens",
+    "valid_nll_plus_kl", "still_to_gain", "seconds", "gpu_seconds", "optimizer_steps", "inner_steps",
+    "tokens",
 )  # fmt: skip
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,
-    "nll_seed_se", "kl_seed_se", "baseline_nll", "gain", "gain_se", "gain_z", "valid_gain", "beats_baseline",
+    "nll_seed_se", "kl_seed_se", "baseline_nll", "baseline_runs", "gain", "gain_se", "gain_p", "gain_p_holm",
+    "gain_low", "gain_high", "gain_verdict", "valid_gain", "collapsed", "baseline_still_to_gain",
+    "baseline_converged", "beats_baseline",
     "on_frontier", "distance_to_floor", "seed_noise_known",
 )  # fmt: skip
 
@@ -53,16 +58,30 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
       several, weighted by degrees of freedom. Where no configuration has several, this part is 0 and
       ``seed_noise_known`` is False.
 
-    With three runs a side the seed part has few degrees of freedom: ``gain_z`` is then nearer to a t
-    statistic than to a normal one. A baseline's own gain is 0, without a standard error.
+    A baseline's own gain is 0, without a standard error. ``gain_p`` is that of `Difference.p`;
+    ``gain_p_holm``, ``gain_low``, ``gain_high`` and ``gain_verdict`` are those of `verdict.judged`, over all
+    configurations whose figures are fresh: a picked run proves nothing. The margin of a tie is ``MARGIN``
+    times the baseline's NLL.
 
-    ``beats_baseline``: ``gain_z`` exceeds ``SIGNIFICANT`` and the figures are fresh; a picked run proves
-    nothing. ``valid_gain`` is the gain on validation, NaN where a run lacks ``valid_nll_plus_kl``.
+    ``still_to_gain`` is that of `convergence.still_to_gain`, on validation. ``baseline_converged``:
+    ``baseline_still_to_gain`` is at most ``gain_se``, or at most the margin of a tie.
+
+    ``collapsed``: mean KL below ``COLLAPSED_KL`` and, to the nearest whole number, no active unit.
+
+    ``beats_baseline``: the verdict is "beats", the baseline has converged, and the latent variable has not
+    collapsed. ``valid_gain`` is the gain on validation, NaN where a run lacks ``valid_nll_plus_kl``.
     """
     table = compared(checked_runs(runs, FIGURES), FIGURES, losses)
     table["distance_to_floor"] = table["nll_plus_kl"] - (math.nan if entropy_floor is None else entropy_floor)
-    sure = table["fresh"] & table["seed_noise_known"]
-    table["beats_baseline"] = (table["gain"] > SIGNIFICANT * table["gain_se"]) & sure
+    margins = MARGIN * table["baseline_nll"]
+    table = table.join(judged(table[TEST], margins, "gain"))
+    table["collapsed"] = (table["kl"] < COLLAPSED_KL) & (table["active_units"].fillna(0.0) < 0.5)
+    baselines = table[table["kind"] == "baseline"].set_index("decoder")["still_to_gain"]
+    theirs = table["decoder"].map(baselines).astype("float64")
+    table["baseline_still_to_gain"] = theirs
+    table["baseline_converged"] = theirs <= np.fmax(table["gain_se"], margins)
+    beats = table["gain_verdict"] == Verdict.BEATS
+    table["beats_baseline"] = beats & table["baseline_converged"] & ~table["collapsed"]
     return table[list(COLUMNS)]
 
 

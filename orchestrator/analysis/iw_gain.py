@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.analysis.comparison import grouped
-from orchestrator.analysis.gain import FloatArray, Losses, pooled_variance, seed_se, sentence_se
+from orchestrator.analysis.gain import Losses, pooled_variance, seed_noise, sentence_noise
+from orchestrator.analysis.paired_test import FEWEST_SEEDS, Difference, FloatArray, Noise
+from orchestrator.analysis.verdict import MARGIN, judged
 
 Key = tuple[str, str, str]
+IW_GAIN = "iw_gain"
 
 
 def keys(configurations: pd.DataFrame) -> list[Key]:
@@ -36,9 +39,9 @@ def trials_of_configurations(runs: pd.DataFrame) -> dict[Key, list[str]]:
 
 
 def with_iw_gain(configurations: pd.DataFrame, runs: pd.DataFrame, losses: Losses) -> pd.DataFrame:
-    """The configurations with the columns ``iw_gain`` and ``iw_gain_se``.
+    """The configurations with the columns ``iw_gain``, ``iw_gain_se`` and those of `verdict.judged`.
 
-    As ``gain`` and ``gain_se`` (see ``frontier.configurations``), of IW-NLL: NaN where these are, and where a
+    As ``gain`` and the others (see ``frontier.configurations``), of IW-NLL: NaN where these are, and where a
     run of the configuration or of its baseline has not been examined.
 
     Args:
@@ -52,24 +55,29 @@ def with_iw_gain(configurations: pd.DataFrame, runs: pd.DataFrame, losses: Losse
     pooled = pooled_variance([_means(names, losses) for names in members.values()])
     is_baseline = configurations["kind"] == "baseline"
     baselines = {key[1]: members.get(key) for key in keys(configurations[is_baseline])}
-    gains = [_gain(baselines.get(key[1]), members.get(key), losses, pooled) for key in keys(configurations)]
-    columns = pd.DataFrame(
-        gains, columns=["iw_gain", "iw_gain_se"], index=configurations.index, dtype="float64"
-    )
-    return pd.concat([configurations, columns[configurations["gain"].notna()]], axis=1)
+    found = pd.Series(
+        [_gain(baselines.get(key[1]), members.get(key), losses, pooled) for key in keys(configurations)],
+        index=configurations.index, dtype="object",
+    ).where(configurations["gain"].notna(), None)  # fmt: skip
+    several = configurations["fresh"] & (configurations["runs"] >= FEWEST_SEEDS) & ~is_baseline
+    several &= configurations["baseline_runs"] >= FEWEST_SEEDS
+    columns = judged(found.where(several, None), MARGIN * configurations["baseline_nll"], IW_GAIN)
+    columns.insert(0, IW_GAIN, [math.nan if each is None else each.value for each in found])
+    columns.insert(1, f"{IW_GAIN}_se", [math.nan if each is None else each.se for each in found])
+    return pd.concat([configurations, columns], axis=1)
 
 
 def _gain(
-    baseline: list[str] | None, ours: list[str] | None, losses: Losses, pooled: float
-) -> tuple[float, float]:
+    baseline: list[str] | None, ours: list[str] | None, losses: Losses, pooled: Noise
+) -> Difference | None:
     if baseline is None or ours is None:
-        return math.nan, math.nan
+        return None
     if ours == baseline:
-        return 0.0, math.nan
+        return Difference(0.0, [Noise(math.nan)])
     base_means, own_means = _means(baseline, losses), _means(ours, losses)
-    seeds = math.hypot(seed_se(base_means, pooled), seed_se(own_means, pooled))
-    sentences = sentence_se(baseline, ours, losses)
-    return float(base_means.mean() - own_means.mean()), math.hypot(sentences, seeds)
+    noise = [seed_noise(base_means, pooled), seed_noise(own_means, pooled)]
+    difference = float(base_means.mean() - own_means.mean())
+    return Difference(difference, [sentence_noise(baseline, ours, losses), *noise])
 
 
 def _means(names: list[str], losses: Losses) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from orchestrator.analysis.verdict import COLLAPSED_KL
 from orchestrator.search.trial_plan import TrialPlan
 
 TEST_FIGURES = (
@@ -17,7 +18,6 @@ TEST_FIGURES = (
     "active_units",
 )  # fmt: skip
 COSTS = ("seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens")
-COLLAPSED_KL = 0.1
 ERROR = "error"
 
 
@@ -81,6 +81,7 @@ class TrialResult:
         }
         figures = {name: self.final.get(f"test/{name}", np.nan) for name in TEST_FIGURES}
         figures["valid_nll_plus_kl"] = self.final.get("best/nll_plus_kl", np.nan)
+        figures["still_to_gain"] = self.final.get("still_to_gain", np.nan)
         return about | figures | dict(self.cost)
 
 

@@ -34,6 +34,13 @@ def difference(value: float, error: float) -> str:
     return f"{signed(value, decimals)} ± {uncertainty(error)}" if math.isfinite(value) else ABSENT
 
 
+def probability(p: float) -> str:
+    """``0.024``, ``< 0.001``."""
+    if not math.isfinite(p):
+        return ABSENT
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def plural(count: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

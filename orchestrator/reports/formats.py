@@ -16,9 +16,10 @@ from orchestrator.analysis.sweeps.comparison import Comparison
 from orchestrator.reports.figures.page import Part, Sentences, Table, page
 from orchestrator.reports.figures.sweeps_html import comparison_sections
 from orchestrator.reports.stored_reports import StoredReport, StoredReports
-from orchestrator.reports.tables.frontier import frontier_plain, verdicts
+from orchestrator.reports.tables.frontier import frontier_plain
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.reports.tables.sweeps import comparison_tables, importance_table
+from orchestrator.reports.tables.verdicts import verdicts
 
 Format = Callable[[StoredReports, bool], str]
 """From reports, and whether all configurations are wanted or those that matter."""

@@ -41,8 +41,9 @@ from orchestrator.reports.figures.frontier_html import frontier_figure
 from orchestrator.reports.figures.frontier_png import frontier_png
 from orchestrator.reports.figures.page import Section, write_page
 from orchestrator.reports.tables.equal_compute import equal_compute_markdown, equal_compute_table
-from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, verdicts, write_csv
+from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, write_csv
 from orchestrator.reports.tables.plain import print_table
+from orchestrator.reports.tables.verdicts import verdicts
 
 NOTE_FIGURE, NOTE_DPI = "frontier_note.png", 85
 """The small picture for MLflow's note: its interface shows it as wide as it is, some 800 pixels."""

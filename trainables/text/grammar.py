@@ -1,10 +1,13 @@
 """The embedded corpus: readable English from a small grammar whose entropy is known exactly.
 
-A topic chooses the place at the start of a sentence and the actor, the verb and the object at its end;
-two phrases that say nothing about the topic stand between. A model of neighbouring words cannot carry the
-topic that far without effort, a latent variable can: posterior collapse and its cure show in seconds.
+Two things are decided at the start of a sentence and show again at its end: the weather in the opening and in
+what the actor wears, a topic in the place and in actor, verb and object. Two phrases that say nothing about
+either stand between. From some hundred sentences to each combination a language model does not learn to
+carry both that far, though it converges; a latent variable does. Posterior collapse and its cures show in
+minutes.
 
-    in the kitchen , without saying a word , late in the evening , the chef fried the fish .
+    on a rainy day , in the galley , without saying a word , late in the evening ,
+    the cook in the poncho fried the fish .
 """
 
 from __future__ import annotations
@@ -19,24 +22,37 @@ import numpy as np
 from trainables.text.splits import Corpus, CorpusError, Split
 from trainables.text.vocabulary import Vocabulary
 
+Words = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Topic:
-    """Four slots with three synonyms each; no word occurs in two slots or two topics."""
+    """Four slots with three synonyms each; no word of the grammar occurs in two slots."""
 
-    places: tuple[str, ...]
-    actors: tuple[str, ...]
-    verbs: tuple[str, ...]
-    objects: tuple[str, ...]
+    places: Words
+    actors: Words
+    verbs: Words
+    objects: Words
 
     @property
-    def slots(self) -> tuple[tuple[str, ...], ...]:
+    def slots(self) -> tuple[Words, ...]:
         return self.places, self.actors, self.verbs, self.objects
 
 
-def _topic(row: str) -> Topic:
-    places, actors, verbs, objects = (tuple(words.split()) for words in row.split(" / "))
-    return Topic(places, actors, verbs, objects)
+@dataclass(frozen=True)
+class Weather:
+    """Two slots with three synonyms each."""
+
+    days: Words
+    garments: Words
+
+    @property
+    def slots(self) -> tuple[Words, ...]:
+        return self.days, self.garments
+
+
+def _slots(row: str) -> list[Words]:
+    return [tuple(words.split()) for words in row.split(" / ")]
 
 
 # place / actor / verb / object
@@ -51,7 +67,20 @@ forest woods jungle / hunter ranger trapper / tracked chased spotted / deer wolf
 laboratory institute observatory / chemist physicist scientist / measured heated cooled / crystal sample alloy
 """
 
-TOPICS = tuple(_topic(row) for row in _TOPIC_TABLE.strip().splitlines())
+# day / garment
+_WEATHER_TABLE = """
+snowy frosty wintry / scarf parka mittens
+rainy showery drizzly / raincoat poncho oilskin
+sunny torrid sweltering / sunhat sandals visor
+windy gusty blustery / anorak windbreaker balaclava
+foggy misty hazy / cloak trenchcoat ulster
+festive joyful merry / garland crown sash
+mournful tearful doleful / veil armband shroud
+muddy marshy sodden / galoshes waders gumboots
+"""
+
+TOPICS = tuple(Topic(*_slots(row)) for row in _TOPIC_TABLE.strip().splitlines())
+WEATHERS = tuple(Weather(*_slots(row)) for row in _WEATHER_TABLE.strip().splitlines())
 
 FILLERS = tuple(
     tuple(filler.split())
@@ -67,20 +96,26 @@ FILLERS = tuple(
 
 _FILLER_PAIRS = tuple(permutations(FILLERS, 2))
 _SYNONYMS = len(TOPICS[0].places)
-_SENTENCES = len(TOPICS) * len(_FILLER_PAIRS) * _SYNONYMS ** len(TOPICS[0].slots)
+_SLOTS = len(TOPICS[0].slots) + len(WEATHERS[0].slots)
+_SENTENCES = len(WEATHERS) * len(TOPICS) * len(_FILLER_PAIRS) * _SYNONYMS**_SLOTS
 
 # Every sentence has one derivation and all derivations are equally likely:
-# ln 8 (topic) + ln 30 (ordered pair of fillers) + 4 ln 3 (synonyms) = 9.88 nats per sentence.
+# 2 ln 8 (weather, topic) + ln 30 (ordered pair of fillers) + 6 ln 3 (synonyms) = 14.15 nats per sentence.
 ENTROPY = math.log(_SENTENCES)
 
+SENTENCES = (1200, 600, 1000)
+"""In train, valid and test."""
 
-def _sentence(filler_pair: tuple[tuple[str, ...], ...], slots: Sequence[str]) -> tuple[str, ...]:
-    place, actor, verb, thing = slots
+
+def _sentence(filler_pair: tuple[Words, Words], weather: Sequence[str], topic: Sequence[str]) -> Words:
+    (day, garment), (place, actor, verb, thing) = weather, topic
     first, second = filler_pair
-    return ("in", "the", place, ",", *first, ",", *second, ",", "the", actor, verb, "the", thing, ".")
+    opening = ("on", "a", day, "day", ",", "in", "the", place)
+    closing = ("the", actor, "in", "the", garment, verb, "the", thing, ".")
+    return (*opening, ",", *first, ",", *second, ",", *closing)
 
 
-def embedded_corpus(seed: int = 0, sentences: tuple[int, int, int] = (3000, 1000, 1000)) -> Corpus:
+def embedded_corpus(seed: int = 0, sentences: tuple[int, int, int] = SENTENCES) -> Corpus:
     """Draw train, valid and test independently from the grammar.
 
     The vocabulary is the whole grammar's, in alphabetical order, so that no sentence has an unknown word and
@@ -96,9 +131,11 @@ def embedded_corpus(seed: int = 0, sentences: tuple[int, int, int] = (3000, 1000
     if seed < 0:
         raise CorpusError(f"a seed is not negative, got {seed}")
     streams = [np.random.default_rng([seed, split]) for split in range(3)]
-    words = {word for topic in TOPICS for slot in topic.slots for word in slot}
+    slots = [slot for topic in TOPICS for slot in topic.slots]
+    slots += [slot for weather in WEATHERS for slot in weather.slots]
+    words = {word for slot in slots for word in slot}
     words.update(word for filler in FILLERS for word in filler)
-    words.update(_sentence((FILLERS[0], FILLERS[1]), [slot[0] for slot in TOPICS[0].slots]))
+    words.update(_sentence((FILLERS[0], FILLERS[1]), WEATHERS[0].days[:2], TOPICS[0].places[:1] * 4))
     vocabulary = Vocabulary.build([sorted(words)], size=None)
     train, valid, test = (
         _sample(count, rng, vocabulary) for count, rng in zip(sentences, streams, strict=True)
@@ -108,9 +145,11 @@ def embedded_corpus(seed: int = 0, sentences: tuple[int, int, int] = (3000, 1000
 
 
 def _sample(count: int, rng: np.random.Generator, vocabulary: Vocabulary) -> Split:
-    draws = rng.integers(0, (len(TOPICS), len(_FILLER_PAIRS), *[_SYNONYMS] * 4), size=(count, 6))
+    kinds = (len(WEATHERS), len(TOPICS), len(_FILLER_PAIRS), *[_SYNONYMS] * _SLOTS)
+    draws = rng.integers(0, kinds, size=(count, len(kinds)))
     sentences: list[list[int]] = []
-    for topic, filler_pair, *synonyms in draws.tolist():
-        slots = [words[synonym] for words, synonym in zip(TOPICS[topic].slots, synonyms, strict=True)]
-        sentences.append(vocabulary.encode(_sentence(_FILLER_PAIRS[filler_pair], slots)))
-    return Split.from_ids(sentences, draws[:, 0].tolist())
+    for weather, topic, filler_pair, *synonyms in draws.tolist():
+        slots = (*WEATHERS[weather].slots, *TOPICS[topic].slots)
+        words = [slot[synonym] for slot, synonym in zip(slots, synonyms, strict=True)]
+        sentences.append(vocabulary.encode(_sentence(_FILLER_PAIRS[filler_pair], words[:2], words[2:])))
+    return Split.from_ids(sentences, draws[:, 1].tolist())

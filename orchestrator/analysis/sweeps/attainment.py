@@ -14,7 +14,7 @@ import pandas as pd
 
 from orchestrator.analysis.comparison import Configuration, checked_runs, grouped
 from orchestrator.analysis.frontier import FIGURES
-from orchestrator.analysis.gain import FloatArray
+from orchestrator.analysis.paired_test import FloatArray
 from trainables.variants import BASELINE
 
 SURFACES = {"best": 0.0, "median": 50.0, "worst": 100.0}

@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from sklearn.ensemble import RandomForestRegressor
 
 from orchestrator.analysis.comparison import non_dominated
-from orchestrator.analysis.gain import FloatArray
+from orchestrator.analysis.paired_test import FloatArray
 from orchestrator.analysis.results import TrialResult
 
 TARGETS = {"nll": "NLL", "kl": "KL", "behind": "behind the frontier"}

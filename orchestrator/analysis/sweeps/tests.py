@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Protocol
 
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.frontier import best_of_each_variant
 from orchestrator.analysis.iw_gain import trials_of_configurations
-from orchestrator.analysis.sweeps.paired_test import FEWEST_SEEDS, PairedTest, holm, paired_test
+from orchestrator.analysis.paired_test import FEWEST_SEEDS, Difference, Noise, holm, paired_test
 
 OVERALL = "best of all"
 COLUMNS = (
     "first", "second", "what", "first_variant", "first_knobs", "first_runs", "second_variant", "second_knobs",
-    "second_runs", "difference", "se", "df", "t", "p", "p_holm", "reason",
+    "second_runs", "difference", "se", "p", "p_holm", "reason",
 )  # fmt: skip
+
+_NO_TEST = Difference(math.nan, [Noise(math.nan)])
 
 
 class Tested(Protocol):
@@ -57,9 +59,9 @@ def pair_tests(sweeps: Sequence[Tested]) -> pd.DataFrame:
     is the first of these by ``best_first``. Where that is one variant in both sweeps, a second row
     would be the same test again and is left out.
 
-    Columns: ``difference`` of mean NLL + KL, first − second, negative where the first is better; ``se``,
-    ``df``, ``t``, ``p`` as in ``paired_test``; ``p_holm`` adjusted for the rows of the table; ``reason`` says
-    why there is no test, or what it mixes, and is empty elsewhere.
+    Columns: ``difference`` of mean NLL + KL, first − second, negative where the first is better; ``se``
+    and ``p`` as in ``paired_test``; ``p_holm`` adjusted for the rows of the table; ``reason`` says why there is
+    no test, or what it mixes, and is empty elsewhere.
     """
     rows = [row for one, two in combinations(sweeps, 2) for row in _rows(one, two)]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_holm"])
@@ -77,14 +79,14 @@ def _rows(first: Tested, second: Tested) -> Iterator[dict[str, object]]:
             continue
         done.append((one, two))
         reason = _obstacle(first, second, one, two)
-        test = PairedTest(*[math.nan] * 5) if reason else paired_test(one.losses, two.losses)
+        test = _NO_TEST if reason else paired_test(one.losses, two.losses)
         if not reason and one.decoder != two.decoder:
             reason = f"decoders differ: {one.decoder}, {two.decoder}"
         yield {
             "first": first.name, "second": second.name, "what": what,
             "first_variant": one.variant, "first_knobs": one.knobs, "first_runs": len(one.names),
             "second_variant": two.variant, "second_knobs": two.knobs, "second_runs": len(two.names),
-            **asdict(test), "reason": reason,
+            "difference": test.value, "se": test.se, "p": test.p, "reason": reason,
         }  # fmt: skip
 
 

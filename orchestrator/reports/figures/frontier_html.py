@@ -6,10 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from orchestrator.analysis.gain import SIGNIFICANT
 from orchestrator.common.colours import FLOOR_COLOUR, GRID, INK, baseline_colour, style
 from orchestrator.common.wording import difference, number, plural
 from orchestrator.reports.figures.frontier_view import (
+    BARS,
     KL_TITLE,
     LOWER_TITLE,
     UPPER_TITLE,
@@ -142,7 +142,7 @@ def _edge(row: pd.Series, colour: str) -> str:
 def _bars(errors: pd.Series, colour: str) -> dict[str, object]:
     return {
         "type": "data",
-        "array": (SIGNIFICANT * errors.fillna(0.0)).tolist(),
+        "array": (BARS * errors.fillna(0.0)).tolist(),
         "color": colour,
         "thickness": 1.5,
     }

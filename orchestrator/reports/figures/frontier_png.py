@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from orchestrator.analysis.gain import SIGNIFICANT
 from orchestrator.common.colours import FAINT, FLOOR_COLOUR, INK, baseline_colour, baseline_dashes, style
 from orchestrator.common.wording import number
 from orchestrator.reports.figures.frontier_view import (
+    BARS,
     KL_TITLE,
     LINES_TITLE,
     LOWER_TITLE,
@@ -73,7 +73,7 @@ def _plane(axes: Axes, shown: View) -> None:
     axes.step(shown.frontier["kl"], shown.frontier["nll"], where="post", color=INK, linewidth=1.2, alpha=0.8,
               zorder=5)  # fmt: skip
     for _, row in shown.marks.iterrows():
-        _mark(axes, row, "nll", SIGNIFICANT * row["nll_seed_se"], SIGNIFICANT * row["kl_seed_se"])
+        _mark(axes, row, "nll", BARS * row["nll_seed_se"], BARS * row["kl_seed_se"])
     if shown.dots.empty:
         remark(axes, "no finished trial")
 
@@ -92,7 +92,7 @@ def _differences(axes: Axes, shown: View) -> None:
         axes.axhline((low + high) / 2, linestyle=":", linewidth=1.8, color=FLOOR_COLOUR, zorder=2)
     _dots(axes, shown, "delta")
     for _, row in shown.marks.iterrows():
-        _mark(axes, row, "delta", SIGNIFICANT * row["gain_se"], 0.0)
+        _mark(axes, row, "delta", BARS * row["gain_se"], 0.0)
 
 
 def _dots(axes: Axes, shown: View, column: str) -> None:
@@ -140,6 +140,6 @@ def _legend(shown: View) -> list[LegendEntry]:
         symbol("o", FAINT, FAINT, 6.5, "off it, beats the baseline"),
         symbol("o", "white", FAINT, 6.5, "off it, does not"),
         Line2D([], [], linestyle="none", marker=".", markersize=7, color=FAINT, alpha=0.4, label="one run"),
-        symbol("|", FAINT, FAINT, 10, "±3 standard errors"),
+        symbol("|", FAINT, FAINT, 10, f"±{BARS:g} standard errors"),
     ]  # fmt: skip
     return entries + [heading(part) for part in ["", *shown.notes] if shown.notes]

@@ -17,7 +17,7 @@ import pandas as pd
 
 from orchestrator.analysis.comparison import checked_runs
 from orchestrator.analysis.frontier import FIGURES, best_of_each_variant
-from orchestrator.analysis.gain import SIGNIFICANT, FloatArray
+from orchestrator.analysis.paired_test import FloatArray
 from orchestrator.common.wording import difference, plural
 from trainables.variants import BASELINE
 
@@ -27,6 +27,8 @@ KL_TITLE = "KL (nats per sentence)"
 VARIANTS_TITLE = "best, less the baseline"
 LINES_TITLE = "NLL + KL ="
 
+BARS = 3.0
+"""Bars are so many standard errors to each side; the tests decide, not whether bars overlap."""
 _OFF_SCALE = 1e6
 """No picture holds more nats per sentence: matplotlib's and the browser's arithmetic would give way."""
 
@@ -91,7 +93,7 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
     levels = np.array(list(baselines.values()))
     limit = highest_shown(dots["nll_plus_kl"].to_numpy(), levels)
     near, bars = dots[dots["nll_plus_kl"] <= limit], marks[marks["nll_plus_kl"] <= limit]
-    reach = SIGNIFICANT * bars["gain_se"].where(bars["runs"] > 1).fillna(0.0).clip(upper=limit)
+    reach = BARS * bars["gain_se"].where(bars["runs"] > 1).fillna(0.0).clip(upper=limit)
     floors = levels[:0] if entropy_floor is None else entropy_floor - levels
     kl_limits = _padded([near["kl"], [0.0]])
     nll_limits = _padded([near["nll"], levels])

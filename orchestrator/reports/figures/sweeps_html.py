@@ -10,13 +10,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from orchestrator.analysis.gain import SIGNIFICANT
 from orchestrator.analysis.sweeps.comparison import ComparedSweep, Comparison
 from orchestrator.analysis.sweeps.tests import best_first
 from orchestrator.common.colours import FAINT, GRID, INK, style
 from orchestrator.common.wording import difference, number
 from orchestrator.reports.figures.frontier_html import mark_text
-from orchestrator.reports.figures.frontier_view import KL_TITLE, LOWER_TITLE, UPPER_TITLE, View, view
+from orchestrator.reports.figures.frontier_view import BARS, KL_TITLE, LOWER_TITLE, UPPER_TITLE, View, view
 from orchestrator.reports.figures.page import Section, safe
 
 SWEEP_COLOURS = (
@@ -114,7 +113,7 @@ def _marks(figure: go.Figure, look: _Look) -> None:
     }
     head = f"<b>{safe(look.sweep.name)}</b><br>"
     for row, column, error in ((_UPPER, "nll", "nll_seed_se"), (_LOWER, "delta", "gain_se")):
-        bars = (SIGNIFICANT * marks[error].where(marks["runs"] > 1, 0.0).fillna(0.0)).tolist()
+        bars = (BARS * marks[error].where(marks["runs"] > 1, 0.0).fillna(0.0)).tolist()
         figure.add_trace(
             go.Scatter(
                 x=marks["kl"].tolist(), y=marks[column].tolist(), mode="markers", marker=marker,

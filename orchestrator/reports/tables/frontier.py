@@ -1,4 +1,4 @@
-"""The frontier as tables and sentences: for a terminal, for Markdown, for a spreadsheet, for a reader.
+"""The frontier as a table: for a terminal, for Markdown, for a page, for a spreadsheet.
 
 All figures are in nats per sentence. A difference is NLL + KL less the baseline's: negative is better.
 """
@@ -14,19 +14,33 @@ import pandas as pd
 from rich.table import Table
 
 from orchestrator.analysis.frontier import best_of_each_variant
-from orchestrator.analysis.gain import SIGNIFICANT
-from orchestrator.common.wording import difference, number, plural, signed, uncertainty
-from orchestrator.reports.tables.layout import MEANINGS, ON_FRONTIER, STALE, WINS, Layout, with_baselines
+from orchestrator.analysis.verdict import ALPHA, Verdict
+from orchestrator.common.wording import difference, number, uncertainty
+from orchestrator.reports.tables.layout import (
+    AHEAD,
+    MEANINGS,
+    ON_FRONTIER,
+    STALE,
+    WINS,
+    Layout,
+    with_baselines,
+)
 from orchestrator.reports.tables.plain import PlainTable
 
-_NUMBERS = ("NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", "above floor", "runs")
+_FLOOR = "above floor"
+_NUMBERS = (
+    "NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", _FLOOR, "to gain", "runs",
+)  # fmt: skip
 _NARROW = {
+    "to gain": "to\ngain",
     "NLL + KL": "NLL\n+ KL",
     "IW-NLL": "IW-\nNLL",
     "active units": "AU",
-    "above floor": "above\nfloor",
+    _FLOOR: "above\nfloor",
 }
-_BEATS = f"{WINS} beats the baseline by more than {SIGNIFICANT:g} standard errors on fresh seeds"
+_BEATS = f"{WINS} beats the converged baseline on fresh seeds, p ≤ {ALPHA:g} after Holm"
+_AHEAD = f"{AHEAD} beats it at this budget, but the baseline has not converged or z has collapsed"
+_TO_GAIN = "to gain: what the end of the curve on validation still promises"
 
 
 def frontier_table(
@@ -70,18 +84,11 @@ def write_csv(configurations: pd.DataFrame, path: Path) -> None:
     configurations.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
 
 
-def verdicts(configurations: pd.DataFrame) -> list[str]:
-    """One sentence per variant, best first: does it beat the baseline, by how much, how sure is that."""
-    best = best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
-    picked_from = configurations.groupby("variant").size()
-    return [_verdict(row, int(picked_from[row["variant"]])) for _, row in best.iterrows()]
-
-
 def _layout(configurations: pd.DataFrame, entropy_floor: float | None, all_rows: bool) -> Layout:
     best = configurations.index.isin(best_of_each_variant(configurations).index)
     shown = best | configurations["on_frontier"].to_numpy(dtype=bool)
     rows = configurations if all_rows else with_baselines(configurations, shown)
-    headers = [name for name in _NUMBERS if entropy_floor is not None or name != "above floor"]
+    headers = [name for name in _NUMBERS if entropy_floor is not None or name != _FLOOR]
     return Layout(rows, headers, partial(_cells, entropy_floor), _caption(rows), _NARROW)
 
 
@@ -96,10 +103,17 @@ def _cells(entropy_floor: float | None, row: pd.Series) -> dict[str, str]:
         "IW-NLL": number(row["iw_nll"]),
         "MI": number(row["mutual_information"]),
         "active units": number(units, 0 if units.is_integer() else 1),
-        "vs baseline": f"{WINS} {versus}" if row["beats_baseline"] else versus,
-        "above floor": number(row["nll_plus_kl"] - floor),
+        "vs baseline": f"{_mark(row)} {versus}".lstrip(),
+        _FLOOR: number(row["nll_plus_kl"] - floor),
+        "to gain": number(row["still_to_gain"]),
         "runs": str(row["runs"]) if row["fresh"] else f"{STALE} {row['runs']}",
     }
+
+
+def _mark(row: pd.Series) -> str:
+    if row["beats_baseline"]:
+        return WINS
+    return AHEAD if row["gain_verdict"] == Verdict.BEATS else ""
 
 
 def _caption(rows: pd.DataFrame) -> str:
@@ -108,6 +122,8 @@ def _caption(rows: pd.DataFrame) -> str:
     used = {
         MEANINGS[ON_FRONTIER]: rows["on_frontier"].any(),
         _BEATS: rows["beats_baseline"].any(),
+        _AHEAD: ((rows["gain_verdict"] == Verdict.BEATS) & ~rows["beats_baseline"]).any(),
+        _TO_GAIN: rows["still_to_gain"].notna().any(),
         MEANINGS[STALE]: (~rows["fresh"]).any(),
     }
     notes = ["nats per sentence, ± 1 standard error", *_iw_effort(rows)]
@@ -127,40 +143,3 @@ def _iw_effort(rows: pd.DataFrame) -> list[str]:
 def _span(counts: pd.Series) -> str:
     low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
     return low if low == high else f"{low} to {high}"
-
-
-def _verdict(row: pd.Series, candidates: int) -> str:
-    name = f"{row['variant']} ({row['knobs']})" if row["knobs"] else str(row["variant"])
-    if row["failed"]:
-        return f"{name} failed in {row['failed']} of {plural(int(row['runs']), 'run')}: no comparison"
-    if not math.isfinite(row["gain"]):
-        return f"{name} cannot be compared: there is no baseline with its decoder, {row['decoder']}"
-    gain, error = float(row["gain"]), float(row["gain_se"])
-    basis = _basis(row, candidates)
-    if not math.isfinite(error):
-        return (
-            f"{name}: {signed(-gain)} nats per sentence against the baseline, uncertainty unknown ({basis})"
-        )
-    if abs(gain) <= SIGNIFICANT * error:
-        noise = f" by more than {SIGNIFICANT:g} standard errors" if gain > 0 else ""
-        size = f"{difference(-gain, error)} nats per sentence"
-        return f"{name} does not beat the baseline{noise}: {size} ({basis})"
-    decimals = 3 if error < 0.01 else 2
-    size = f"by {number(abs(gain), decimals)} ± {uncertainty(error)} nats per sentence"
-    errors = "" if error == 0 else f"{plural(round(abs(row['gain_z'])), 'standard error')}, "
-    better = "beats the collapsed baseline" if row["beats_baseline"] else "looks better than the baseline"
-    verb = better if gain > 0 else "is worse than the baseline"
-    return f"{name} {verb} {size} ({errors}{basis})"
-
-
-def _basis(row: pd.Series, candidates: int) -> str:
-    """What the figure rests on, so that nobody takes a picked run for a replicated one."""
-    runs = int(row["runs"])
-    if row["fresh"]:
-        text = plural(runs, "fresh seed")
-    elif candidates > 1:
-        count = "a single run" if runs == 1 else plural(runs, "run")
-        text = f"{count}, chosen as the best of {candidates}: expect it to be optimistic"
-    else:
-        text = "a single run" if runs == 1 else plural(runs, "run")
-    return text if row["seed_noise_known"] else f"{text}; noise between seeds unknown"

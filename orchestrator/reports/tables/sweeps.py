@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -11,7 +10,7 @@ import pandas as pd
 from orchestrator.analysis.sweeps.comparison import Comparison
 from orchestrator.analysis.sweeps.importance import TARGETS, Importance
 from orchestrator.analysis.sweeps.tests import OVERALL
-from orchestrator.common.wording import ABSENT, difference, number
+from orchestrator.common.wording import ABSENT, difference, number, probability
 from orchestrator.reports.tables.layout import MEANINGS, STALE
 from orchestrator.reports.tables.plain import PlainTable
 
@@ -30,7 +29,7 @@ _EPSILONS_CAPTION = (
 )
 _TESTS_CAPTION = (
     "difference of mean NLL + KL on test, first − second, nats per sentence, ± 1 standard error of sentences "
-    "(paired) and training seeds; p: two-sided, Student's t, degrees of freedom by Welch and Satterthwaite; "
+    "(paired) and training seeds; p: two-sided, by Banerjee's interval; "
     "p (Holm): adjusted for the rows of this table"
 )
 _IMPORTANCE_CAPTION = (
@@ -84,11 +83,11 @@ def _epsilons(comparison: Comparison) -> PlainTable:
 
 
 def _tests(tests: pd.DataFrame) -> PlainTable:
-    headers = ["first", "second", "what", "difference", "df", "p", "p (Holm)", "note"]
+    headers = ["first", "second", "what", "difference", "p", "p (Holm)", "note"]
     rows = [
         [
             str(row["first"]), str(row["second"]), _what(row), difference(row["difference"], row["se"]),
-            number(row["df"], 1), probability(row["p"]), probability(row["p_holm"]), str(row["reason"]),
+            probability(row["p"]), probability(row["p_holm"]), str(row["reason"]),
         ]
         for _, row in tests.iterrows()
     ]  # fmt: skip
@@ -103,13 +102,6 @@ def _what(row: pd.Series) -> str:
         return str(row["what"])
     names = dict.fromkeys([str(row["first_variant"]), str(row["second_variant"])])
     return f"{OVERALL} ({', '.join(names)})"
-
-
-def probability(p: float) -> str:
-    """``0.024``, ``< 0.001``."""
-    if not math.isfinite(p):
-        return ABSENT
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _importance(importances: Iterator[Importance]) -> Iterator[list[str]]:
