@@ -26,7 +26,8 @@ FIGURES = (
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,
     "nll_seed_se", "kl_seed_se", "baseline_nll", "baseline_runs", "gain", "gain_se", "gain_p", "gain_p_holm",
-    "gain_low", "gain_high", "gain_verdict", "valid_gain", "collapsed", "baseline_still_to_gain",
+    "gain_low", "gain_high", "gain_verdict", "valid_gain", "collapsed", "unconverged",
+    "baseline_still_to_gain",
     "baseline_converged", "beats_baseline",
     "on_frontier", "distance_to_floor", "seed_noise_known",
 )  # fmt: skip
@@ -63,8 +64,9 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     configurations whose figures are fresh: a picked run proves nothing. The margin of a tie is ``MARGIN``
     times the baseline's NLL.
 
-    ``still_to_gain`` is that of `convergence.still_to_gain`, on validation. ``baseline_converged``:
-    ``baseline_still_to_gain`` is at most ``gain_se``, or at most the margin of a tie.
+    ``still_to_gain`` is that of `convergence.still_to_gain`, on validation. ``unconverged``: it exceeds both
+    ``gain_se`` and the margin of a tie. ``baseline_converged``: ``baseline_still_to_gain`` does not; False
+    where it is not known.
 
     ``collapsed``: mean KL below ``COLLAPSED_KL`` and, to the nearest whole number, no active unit.
 
@@ -79,7 +81,9 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     baselines = table[table["kind"] == "baseline"].set_index("decoder")["still_to_gain"]
     theirs = table["decoder"].map(baselines).astype("float64")
     table["baseline_still_to_gain"] = theirs
-    table["baseline_converged"] = theirs <= np.fmax(table["gain_se"], margins)
+    tolerance = np.fmax(table["gain_se"], margins)
+    table["unconverged"] = table["still_to_gain"] > tolerance
+    table["baseline_converged"] = theirs <= tolerance
     beats = table["gain_verdict"] == Verdict.BEATS
     table["beats_baseline"] = beats & table["baseline_converged"] & ~table["collapsed"]
     return table[list(COLUMNS)]

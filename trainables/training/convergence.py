@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 _FEWEST_EPOCHS = 4
-_STEEPEST = 0.9
-"""Above this ratio of two improvements in a row there is no limit to be seen; it stands for no more than
-nine times the last improvement."""
+_STEEPEST = 0.8
+"""Above this ratio of two improvements in a row there is no limit to be seen, or noise alone; what is left is
+then taken for four times the last improvement."""
 
 
 def still_to_gain(losses: Sequence[float], rates: Sequence[float] = (), *, ended: bool = False) -> float:
@@ -25,8 +25,8 @@ def still_to_gain(losses: Sequence[float], rates: Sequence[float] = (), *, ended
     With b(e) the lowest loss of the first e of E epochs it is the larger of two figures: the improvement over
     the last quarter of the epochs, and r / (1 − r) times that over the last half, r being its ratio to the
     improvement over the quarter before: b(E/4) − b(E/2). The latter is exact for a curve that falls as a
-    power of the epoch, and too high for one that falls exponentially. What a curve does not announce, a step
-    down after a plateau, no rule can see.
+    power of the epoch, −0.33 or steeper, and too high for one that falls exponentially. What a curve does not
+    announce, a step down after a plateau, no rule can see.
 
     Where the learning rate's control has ended the training, it is what the last lower rate still brought:
     one more would bring less. NaN for fewer than four epochs or where a loss is not finite.

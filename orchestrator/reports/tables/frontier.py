@@ -21,6 +21,7 @@ from orchestrator.reports.tables.layout import (
     MEANINGS,
     ON_FRONTIER,
     STALE,
+    UNCONVERGED,
     WINS,
     Layout,
     with_baselines,
@@ -28,19 +29,16 @@ from orchestrator.reports.tables.layout import (
 from orchestrator.reports.tables.plain import PlainTable
 
 _FLOOR = "above floor"
-_NUMBERS = (
-    "NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", _FLOOR, "to gain", "runs",
-)  # fmt: skip
+_NUMBERS = ("NLL", "KL", "NLL + KL", "IW-NLL", "MI", "active units", "vs baseline", _FLOOR, "runs")
 _NARROW = {
-    "to gain": "to\ngain",
     "NLL + KL": "NLL\n+ KL",
     "IW-NLL": "IW-\nNLL",
     "active units": "AU",
     _FLOOR: "above\nfloor",
 }
 _BEATS = f"{WINS} beats the converged baseline on fresh seeds, p ≤ {ALPHA:g} after Holm"
+_UNCONVERGED = f"{UNCONVERGED} has not converged: more to gain than the error of its gain"
 _AHEAD = f"{AHEAD} beats it at this budget, but the baseline has not converged or z has collapsed"
-_TO_GAIN = "to gain: what the end of the curve on validation still promises"
 
 
 def frontier_table(
@@ -95,6 +93,7 @@ def _layout(configurations: pd.DataFrame, entropy_floor: float | None, all_rows:
 def _cells(entropy_floor: float | None, row: pd.Series) -> dict[str, str]:
     floor = math.nan if entropy_floor is None else entropy_floor
     units = float(row["active_units"])
+    marks = ("" if row["fresh"] else STALE) + (UNCONVERGED if row["unconverged"] else "")
     versus = "baseline" if row["kind"] == "baseline" else difference(-row["gain"], row["gain_se"])
     return {
         "NLL": number(row["nll"]),
@@ -105,8 +104,7 @@ def _cells(entropy_floor: float | None, row: pd.Series) -> dict[str, str]:
         "active units": number(units, 0 if units.is_integer() else 1),
         "vs baseline": f"{_mark(row)} {versus}".lstrip(),
         _FLOOR: number(row["nll_plus_kl"] - floor),
-        "to gain": number(row["still_to_gain"]),
-        "runs": str(row["runs"]) if row["fresh"] else f"{STALE} {row['runs']}",
+        "runs": f"{marks} {row['runs']}".lstrip(),
     }
 
 
@@ -123,8 +121,8 @@ def _caption(rows: pd.DataFrame) -> str:
         MEANINGS[ON_FRONTIER]: rows["on_frontier"].any(),
         _BEATS: rows["beats_baseline"].any(),
         _AHEAD: ((rows["gain_verdict"] == Verdict.BEATS) & ~rows["beats_baseline"]).any(),
-        _TO_GAIN: rows["still_to_gain"].notna().any(),
         MEANINGS[STALE]: (~rows["fresh"]).any(),
+        _UNCONVERGED: rows["unconverged"].any(),
     }
     notes = ["nats per sentence, ± 1 standard error", *_iw_effort(rows)]
     return "; ".join([*notes, *(name for name, use in used.items() if use)])

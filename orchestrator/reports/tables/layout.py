@@ -17,7 +17,7 @@ from rich.text import Text
 from orchestrator.reports.tables.plain import PlainTable
 from trainables.variants import BASELINE
 
-WINS, AHEAD, ON_FRONTIER, STALE = "✓", "(✓)", "•", "†"
+WINS, AHEAD, ON_FRONTIER, STALE, UNCONVERGED = "✓", "(✓)", "•", "†", "‡"
 MEANINGS = {
     ON_FRONTIER: f"{ON_FRONTIER} on the frontier",
     STALE: f"{STALE} picked by the search from several: optimistic",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from orchestrator.analysis.frontier import best_of_each_variant
@@ -84,7 +83,6 @@ def _by_iw_nll(row: pd.Series) -> str:
 def _caveats(row: pd.Series) -> str:
     """What else has to be known: that it is not the latent variable's doing, or that training was short."""
     found = []
-    tolerance = np.fmax(row["gain_se"], MARGIN * row["baseline_nll"])
     if row["gain_verdict"] == Verdict.BEATS and row["collapsed"]:
         found.append("its latent variable has collapsed, so that the difference is not the latent variable's")
     if row["gain_verdict"] == Verdict.BEATS and not row["baseline_converged"]:
@@ -94,7 +92,7 @@ def _caveats(row: pd.Series) -> str:
             if math.isfinite(promised)
             else "whether the baseline has converged is not known"
         )
-    if row["still_to_gain"] > tolerance:
+    if row["unconverged"]:
         found.append(f"it has not converged itself, {number(row['still_to_gain'])} nats still to gain")
     return "".join(f"; {caveat}" for caveat in found)
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from orchestrator.analysis.comparison import FAILED, checked_runs, compared, grouped, non_dominated
+from orchestrator.analysis.comparison import FAILED, TEST, checked_runs, compared, grouped, non_dominated
 
 FIGURES = ("nll", "kl", "nll_plus_kl", "valid_nll_plus_kl", "cost")
 
@@ -43,7 +43,12 @@ def test_without_losses_the_error_is_that_of_the_seeds() -> None:
     # baselines: variance 0.08 over 2, the configuration: 0.125 over 2
     assert beta["gain"] == pytest.approx(13.2 - 12.25)
     assert beta["gain_se"] == pytest.approx(math.sqrt(0.04 + 0.0625))
-    assert beta["gain_z"] == pytest.approx(0.95 / math.sqrt(0.1025))
+    assert beta["baseline_runs"] == 2
+    assert [(noise.variance, noise.df) for noise in beta[TEST].noise] == [
+        (pytest.approx(0.04), 1),
+        (pytest.approx(0.0625), 1),
+    ]
+    assert baseline[TEST] is None
     assert (beta["cost"], beta["runs"], beta["fresh"]) == (15.0, 2, True)
     assert (baseline["cost"], baseline["runs"], baseline[FAILED]) == (5.0, 2, 1)
 

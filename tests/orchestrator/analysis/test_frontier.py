@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from orchestrator.analysis.frontier import (
     COLUMNS,
@@ -15,15 +16,17 @@ from orchestrator.analysis.frontier import (
     default_reference,
     hypervolume,
 )
+from orchestrator.analysis.verdict import Verdict
 
 Losses = dict[str, np.ndarray]
 
 
 def run(trial_id: str, variant: str, kind: str, seed: int, total: float, *, kl: float = 0.0, knobs: str = "",
-        decoder: str = "lstm", valid: float = math.nan) -> dict[str, object]:  # fmt: skip
+        decoder: str = "lstm", valid: float = math.nan, still: float = 0.0, units: float = 1.0,
+        ) -> dict[str, object]:  # fmt: skip
     return {"trial_id": trial_id, "variant": variant, "kind": kind, "decoder": decoder, "seed": seed,
             "knobs": knobs, "nll": total - kl, "kl": kl, "nll_plus_kl": total,
-            "valid_nll_plus_kl": valid}  # fmt: skip
+            "valid_nll_plus_kl": valid, "still_to_gain": still, "active_units": units}  # fmt: skip
 
 
 def baseline(trial_id: str, seed: int, total: float, decoder: str = "lstm") -> dict[str, object]:
@@ -68,8 +71,14 @@ def test_gain_and_its_standard_error_by_hand() -> None:
     # d = 1.2, 0.7, 1.2, 1.2: variance 0.0625 over 4 sentences; seeds: 0.08 / 2 and 0.03125 / 2
     assert row["gain"] == pytest.approx(13.2 - 12.125)
     assert row["gain_se"] == pytest.approx(math.sqrt(0.0625 / 4 + 0.04 + 0.015625))
-    assert row["gain_z"] == pytest.approx(1.075 / math.sqrt(0.07125))
-    assert row["beats_baseline"]
+    # sources: 3, 1 and 1 degrees of freedom
+    t1, t3 = stats.t.isf(row["gain_p"] / 2, [1, 3])
+    assert row["gain"] == pytest.approx(math.sqrt(0.015625 * t3**2 + 0.055625 * t1**2))
+    assert row["gain_p_holm"] == row["gain_p"] > 0.05
+    assert row["gain_verdict"] == Verdict.UNDECIDED
+    assert row["gain_high"] - row["gain"] == pytest.approx(
+        math.sqrt(0.015625 * stats.t.isf(0.025, 3) ** 2 + 0.055625 * stats.t.isf(0.025, 1) ** 2)
+    )
     assert row["baseline_nll"] == pytest.approx(13.2)
     assert row["distance_to_floor"] == pytest.approx(2.125)
     assert (row["kl"], row["runs"], row["fresh"]) == (2.25, 2, True)
@@ -87,8 +96,9 @@ def test_single_run_borrows_the_pooled_seed_variance() -> None:
     row = row_of(frame, "cyclical")
     assert row["gain_se"] == pytest.approx(math.sqrt(0.08 / 2 + pooled / 1))
     assert not row["fresh"]
-    assert row["gain_z"] > 3
-    assert not row["beats_baseline"]  # a picked run proves nothing
+    assert math.isnan(row["gain_p"])  # a picked run proves nothing
+    assert row["gain_verdict"] == Verdict.NONE
+    assert not row["beats_baseline"]
     assert frame["seed_noise_known"].all()
 
 
@@ -98,6 +108,61 @@ def test_seed_noise_unknown_when_every_configuration_ran_once() -> None:
     row = row_of(frame, "annealed")
     assert row["gain_se"] == pytest.approx(0.5)  # d = 0.5, 1.5: sd √0.5 over √2
     assert not frame["seed_noise_known"].any()
+
+
+def verdict_of(
+    totals: Sequence[float], *, kl: float = 1.0, units: float = 2.0, still: float = 0.0
+) -> pd.Series:
+    """Of a remedy with these totals against baselines at 13.00, 13.01, 13.02 that had `still` to gain."""
+    rows = [run(f"b{s}", "language_model", "baseline", s, 13.0 + 0.01 * s, still=still) for s in range(3)]
+    rows += [run(f"v{s}", "vanilla", "trial", s, total, kl=kl, units=units) for s, total in enumerate(totals)]
+    return row_of(table(rows), "vanilla")
+
+
+def test_what_beats_loses_ties_and_is_undecided() -> None:
+    """The margin of a tie is 0.5 % of 13.01, 0.065 nats."""
+    found = {
+        Verdict.BEATS: [12.0, 12.01, 12.02],
+        Verdict.LOSES: [14.0, 14.01, 14.02],
+        Verdict.TIES: [13.0, 13.01, 13.02],
+        Verdict.UNDECIDED: [12.0, 13.0, 13.5],
+    }
+    assert {verdict: verdict_of(totals)["gain_verdict"] for verdict, totals in found.items()} == {
+        verdict: verdict for verdict in found
+    }
+    assert [verdict_of(totals)["beats_baseline"] for totals in found.values()] == [True, False, False, False]
+
+
+def test_a_gain_over_a_baseline_that_has_not_converged_does_not_count() -> None:
+    totals = [12.0, 12.01, 12.02]  # the standard error is 0.008, the margin 0.065
+    assert verdict_of(totals, still=0.06)["beats_baseline"]
+    for still in (0.07, math.nan):
+        row = verdict_of(totals, still=still)
+        assert (row["gain_verdict"], row["baseline_converged"]) == (Verdict.BEATS, False)
+        assert row["baseline_still_to_gain"] == pytest.approx(still, nan_ok=True)
+        assert not row["beats_baseline"]
+
+
+@pytest.mark.parametrize(
+    ("kl", "units", "collapsed"), [(0.05, 0.0, True), (0.05, 1.0, False), (0.2, 0.0, False)]
+)
+def test_a_collapsed_winner_wins_nothing(kl: float, units: float, collapsed: bool) -> None:
+    row = verdict_of([12.0, 12.01, 12.02], kl=kl, units=units)
+    assert (row["gain_verdict"], row["collapsed"]) == (Verdict.BEATS, collapsed)
+    assert row["beats_baseline"] == (not collapsed)
+
+
+def test_verdicts_are_adjusted_for_the_number_of_remedies() -> None:
+    rows = [baseline(f"b{s}", s, 13.0 + 0.1 * s) for s in range(3)]
+    names = ["vanilla", "annealed", "cyclical", "beta"]
+    rows += [run(f"{v}{s}", v, "trial", s, 12.4 + 0.1 * s, kl=1.0) for v in names for s in range(3)]
+    frame = table(rows)
+    alone = row_of(table([row for row in rows if row["variant"] in ("language_model", "beta")]), "beta")
+    assert alone["gain_verdict"] == Verdict.BEATS
+    tested = frame[frame["kind"] == "trial"]
+    assert tested["gain_p"].tolist() == pytest.approx([alone["gain_p"]] * 4)
+    assert tested["gain_p_holm"].tolist() == pytest.approx([4 * alone["gain_p"]] * 4)
+    assert set(tested["gain_verdict"]) == {Verdict.UNDECIDED}
 
 
 def test_replicates_replace_the_trial_that_they_repeat() -> None:
@@ -153,7 +218,7 @@ def test_failed_replicate_leaves_no_mean_and_a_failed_baseline_is_left_out() -> 
 def test_without_baseline_or_losses_there_are_figures_but_no_verdict() -> None:
     row = row_of(table([run("v", "vanilla", "trial", 0, 12.5, kl=0.5)]), "vanilla")
     assert row["nll"] == 12.0
-    assert row[["baseline_nll", "gain", "gain_se", "gain_z", "distance_to_floor"]].isna().all()
+    assert row[["baseline_nll", "gain", "gain_se", "gain_p", "distance_to_floor"]].isna().all()
     assert row["on_frontier"]
     row = row_of(table([baseline("b", 0, 13.0), run("v", "vanilla", "trial", 0, 12.5)], {}), "vanilla")
     assert row["gain"] == 0.5

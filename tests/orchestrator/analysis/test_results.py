@@ -11,6 +11,7 @@ from orchestrator.search.trial_plan import TrialPlan
 
 PLAN = TrialPlan("cyclical", "trial", {"cycles": 3, "decoder": "dilated", "dilation": "M"}, 4, ("cycles",))
 FINAL = {
+    "still_to_gain": 0.05,
     "best/nll": 11.0,
     "best/nll_plus_kl": 12.75,
     "test/nll": 10.0,
@@ -54,6 +55,7 @@ def test_a_finished_training() -> None:
         "mutual_information": 1.5,
         "active_units": 3,
         "valid_nll_plus_kl": 12.75,
+        "still_to_gain": 0.05,
     }
     assert result.row() == {**about, "knobs": "cycles=3", "failure": "", **figures, **COST}
 

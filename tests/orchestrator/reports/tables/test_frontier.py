@@ -4,41 +4,15 @@ import io
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from orchestrator.analysis.frontier import COLUMNS, configurations
 from orchestrator.common.wording import difference, number, signed, thousands
-from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, verdicts, write_csv
-
-KNOBS = "anneal_delay=14.6 anneal_rate=0.189 anneal_shape=logistic kl_start=0.1"
-
-
-def sweep(offset: float = 0.0, *, with_baseline: bool = True, replicated: bool = True) -> pd.DataFrame:
-    """Baselines 13.6, 13.7, 13.8; vanilla beside them; annealed 1.9 nats below, picked from two."""
-    rows = [
-        ("b", "language_model", "baseline", s, "", 13.6 + 0.1 * s, 0.0) for s in range(3) if with_baseline
-    ]
-    rows += [("v", "vanilla", "trial", s, "", 13.61 + 0.1 * s, 0.001) for s in range(3)]
-    rows += [
-        ("t", "annealed", "trial", 42, KNOBS, 11.6, 3.0),
-        ("u", "annealed", "trial", 42, "kl_start=0", 13.9, 0.1),
-    ]
-    if replicated:
-        rows += [("r", "annealed", "replicate", s, KNOBS, 11.7 + 0.1 * s, 3.0) for s in range(3)]
-    frame = pd.DataFrame(
-        [
-            {"trial_id": f"{name}{seed}", "variant": variant, "kind": kind, "decoder": "lstm", "seed": seed,
-             "knobs": knobs, "nll": total - kl + offset, "kl": kl, "nll_plus_kl": total + offset,
-             "iw_nll": total + offset - 0.25, "iw_nll_se": 0.1 + 0.01 * seed, "iw_samples": 500.0,
-             "iw_sentences": 1200.0, "mutual_information": 0.9 * kl, "active_units": round(2 * kl)}
-            for name, variant, kind, seed, knobs, total, kl in rows
-        ]
-    )  # fmt: skip
-    losses = {str(r["trial_id"]): np.full(10, float(r["nll_plus_kl"])) for _, r in frame.iterrows()}
-    return configurations(frame, losses)
+from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, write_csv
+from orchestrator.reports.tables.verdicts import verdicts
+from tests.orchestrator.table_sweep import KNOBS, sweep
 
 
 def shown(frame: pd.DataFrame, width: int, *, floor: float | None = 10.57, all_rows: bool = False) -> str:
@@ -100,9 +74,18 @@ def test_markdown() -> None:
     assert lines[5:] == ["", lines[-1]]
     assert lines[-1].startswith(
         "nats per sentence, ± 1 standard error; IW-NLL: 500 samples of z, 1,200 test sentences, ± 0.11 at"
-        " most; • on the frontier; ✓ beats the baseline"
+        " most; • on the frontier; ✓ beats the converged baseline"
     )
     assert r"a\|b" in frontier_markdown(sweep().assign(knobs="a|b"), entropy_floor=None)
+
+
+def test_what_has_not_converged_is_marked_and_its_victims_are_no_proof() -> None:
+    text = frontier_markdown(sweep(still_to_gain=0.2), entropy_floor=10.57)
+    assert "| (✓) −1.90 ± 0.08 | 1.23 | ‡ 3 |" in text
+    assert "| +0.01 ± 0.08 | 3.14 | ‡ 3 |" in text
+    assert "‡ has not converged" in text
+    assert "(✓) beats it at this budget" in text
+    assert "‡" not in frontier_markdown(sweep(still_to_gain=0.06), entropy_floor=10.57)
 
 
 def test_decoder_is_named_where_it_differs() -> None:
@@ -134,27 +117,6 @@ def test_baselines_that_nothing_shown_is_compared_with_are_left_out() -> None:
     assert "dilated-L" in frontier_markdown(table, entropy_floor=None, all_rows=True)
     alone = table[table["variant"] == "language_model"]
     assert "dilated-L" in frontier_markdown(alone, entropy_floor=None)
-
-
-def test_verdicts() -> None:
-    assert verdicts(sweep()) == [
-        f"annealed ({KNOBS}) beats the collapsed baseline by 1.90 ± 0.08 nats per sentence "
-        "(23 standard errors, 3 fresh seeds)",
-        "vanilla does not beat the baseline: +0.01 ± 0.08 nats per sentence (3 fresh seeds)",
-    ]
-    picked = verdicts(sweep(replicated=False))[0]
-    assert picked.endswith("a single run, chosen as the best of 2: expect it to be optimistic)")
-    assert f"annealed ({KNOBS}) looks better than the baseline by 2.10 ± 0.12 nats" in picked
-    assert "✓" not in shown(sweep(replicated=False), 100)
-    better = sweep().assign(gain=0.1, gain_se=0.05)
-    assert "vanilla does not beat the baseline by more than 3 standard errors: −0.10 ± 0.05" in "\n".join(
-        verdicts(better)
-    )
-    worse = sweep().assign(gain=-0.5, gain_se=0.05, gain_z=-10.0)
-    assert "vanilla is worse than the baseline by 0.50 ± 0.05" in "\n".join(verdicts(worse))
-    assert "failed in 1 of 3 runs: no comparison" in verdicts(sweep().assign(failed=1))[0]
-    assert "uncertainty unknown" in verdicts(sweep().assign(gain_se=math.nan))[0]
-    assert "noise between seeds unknown" in verdicts(sweep().assign(seed_noise_known=False))[0]
 
 
 def test_the_effort_of_the_iw_nll_is_stated_as_far_as_it_is_known() -> None:
