@@ -108,7 +108,10 @@ def main(
     trials: Annotated[
         int | None, _option("Configurations of each variant.", _HOW_MUCH, "4", metavar="N")
     ] = None,
-    epochs: Annotated[int | None, _option("Epochs of each trial.", _HOW_MUCH, "12", metavar="N")] = None,
+    epochs: Annotated[
+        str | None,
+        _option("Epochs of each trial; auto: while validation improves.", _HOW_MUCH, "auto", metavar="N"),
+    ] = None,
     baseline_seeds: Annotated[
         int | None, _option("Trials of each baseline.", _HOW_MUCH, "3", metavar="N")
     ] = None,

@@ -27,6 +27,7 @@ from trainables.training.records import EpochMetrics, FinalMetrics
 from trainables.variants import load_variant, variant_names
 
 ALL = "all"  # a vocabulary's size: all words
+EPOCHS = 12
 INTERRUPTED = 130
 
 
@@ -57,7 +58,14 @@ def _trained(options: argparse.Namespace, kinds: Mapping[str, MakeSource], name:
         corpus = _corpus(options, kinds)
         if options.threads:
             torch.set_num_threads(options.threads)
-        training = Training(variant, corpus, epochs=options.epochs, seed=options.seed, device=options.device)
+        training = Training(
+            variant,
+            corpus,
+            epochs=_epochs(options),
+            max_epochs=options.max_epochs,
+            seed=options.seed,
+            device=options.device,
+        )
     except ValueError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
@@ -88,6 +96,11 @@ def variant_of(options: argparse.Namespace) -> Variant:
         ValueError: there is no such variant, preset or knob, or a knob does not take its value.
     """
     return _with_settings(load_variant(options.variant), options.set, options.preset)
+
+
+def _epochs(options: argparse.Namespace) -> int:
+    usual = load_preset(options.preset).epochs if options.preset else EPOCHS
+    return int(getattr(options, "epochs", usual))
 
 
 def _corpus(options: argparse.Namespace, kinds: Mapping[str, MakeSource]) -> Corpus:
@@ -138,7 +151,7 @@ def _run(training: Training) -> None:
         tokens, began = training.cost.tokens, time.perf_counter()
         epoch = training.run_epoch()
         now = time.perf_counter()
-        valid, left = epoch.valid, (now - start) / epoch.epoch * (training.epochs - epoch.epoch)
+        valid, left = epoch.valid, (now - start) / epoch.epoch * max(0, training.epochs - epoch.epoch)
         print(
             f"{epoch.epoch:5d} {valid.nll:7.3f} {valid.kl:7.3f} {valid.nll_plus_kl:7.3f} "
             f"{valid.mutual_information:5.2f} {valid.active_units:3d} {epoch.kl_weight:10.3f} "
@@ -227,7 +240,10 @@ def parser(name: str = "trainables.train") -> argparse.ArgumentParser:
     parser.add_argument("--corpus", default="embedded", help="folder with train, valid and test files, one "
                         "text file, or as published ptb:PATH, yahoo:PATH, yelp:PATH, snli:PATH")  # fmt: skip
     parser.add_argument("--preset", help=f"published procedure: {', '.join(PRESETS)}; --set goes before it")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=argparse.SUPPRESS, metavar="N", help="planned epochs "
+                        "(default: 12, or as published)")  # fmt: skip
+    parser.add_argument("--max-epochs", type=int, metavar="N", help="train on beyond --epochs while "
+                        "validation improves, up to so many")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--corpus-seed", type=int, metavar="SEED", help="seed of the corpus: its split, the "
                         "choice of sentences, the embedded one; --seed by default")  # fmt: skip

@@ -27,6 +27,7 @@ class TrialSettings:
     """What all trials of a sweep share: length, device, share of a GPU, effort of the final IW-NLL."""
 
     epochs: int
+    max_epochs: int | None = None
     device: str = "cpu"
     gpus: float = 0.0
     threads: int = 1
@@ -96,6 +97,7 @@ class TextVAETrainable(tune.Trainable):
             variant,
             self.corpus,
             epochs=self.settings.epochs,
+            max_epochs=self.settings.max_epochs,
             seed=config["seed"],
             device=self.settings.device,
         )

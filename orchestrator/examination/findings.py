@@ -41,7 +41,7 @@ class Findings:
             if speaks and result.trial_id == trial_id and trial_id in self.found
         ]
         for trial_id, examined in self.found.items():
-            tracker.log_metrics(trial_id, examined.final(), self.spec.epochs + 1)
+            tracker.log_metrics(trial_id, examined.final(), self.spec.epochs.most + 1)
         for page in pages:
             tracker.log_tables(page.examined.trial_id, write_tables(self.spec.folder, page.examined))
         return [write_page(self.spec.folder, self.spec.name, pages)] if pages else []

@@ -30,20 +30,18 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     """Print the resolved spec as YAML and the planned trials as a table."""
     console.print(spec.to_yaml(), markup=False, highlight=False, soft_wrap=True)
     plan = SearchPlan.of(spec, corpus.longest)
-    print_table(console, _table(plan, spec.epochs))
+    print_table(console, _table(plan, str(spec.epochs)))
     for caution in (*corpus.notes, *plan.cautions()):
         console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
     if any(map(plan.repeats, plan.variants)):
         console.print("trials: of the search + of its best configuration on fresh seeds", style="dim")
 
 
-def _table(plan: SearchPlan, epochs: int) -> Table:
+def _table(plan: SearchPlan, epochs: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, padding=(0, 1), pad_edge=False)
     total = sum(plan.planned().values())
     table.add_column("variant", footer="in all", no_wrap=True, vertical="top")
-    table.add_column(
-        "fixed and searched knobs", footer=f"{plural(total, 'trial')} of {plural(epochs, 'epoch')}"
-    )
+    table.add_column("fixed and searched knobs", footer=f"{plural(total, 'trial')} of {epochs}")
     table.add_column("trials", footer=str(total), justify="right", no_wrap=True)
     for knobs in plan.baselines:
         table.add_row(BASELINE, _knobs(knobs, {}), str(plan.baseline_seeds))

@@ -115,7 +115,7 @@ class SweepProgress:
             nll, kl = (
                 f"{trial.metrics[name]:.2f}" if name in trial.metrics else "" for name in ("nll", "kl")
             )
-            running.add_row(_short(trial.plan), f"{trial.spent.epochs}/{self.time_left.epochs}", nll, kl)
+            running.add_row(_short(trial.plan), self.time_left.place(trial.spent.epochs), nll, kl)
         best = _table("best so far", "NLL", "KL", "NLL + KL")
         for _, finished in sorted(self.best().items(), key=lambda item: item[1].nll_plus_kl or 0.0):
             figures = (finished.nll, finished.kl, finished.nll_plus_kl)

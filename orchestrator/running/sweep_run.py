@@ -71,7 +71,7 @@ class SweepRun:
     def _announce(self) -> None:
         spec, corpus, planned = self.spec, self.corpus, self.plan.planned()
         self.console.print(
-            f"sweep {spec.name}: {plural(sum(planned.values()), 'trial')} of {plural(spec.epochs, 'epoch')} "
+            f"sweep {spec.name}: {plural(sum(planned.values()), 'trial')} of {spec.epochs} "
             f"({', '.join(f'{variant} {count}' for variant, count in planned.items())})",
             highlight=False,
         )
@@ -137,7 +137,13 @@ class SweepRun:
     def _train(self, resume: bool) -> list[Trial]:
         """All trials; says so if something stopped them."""
         self.concurrency = trials_at_once(self.spec)
-        left = TimeLeft(self.spec.epochs, self.plan.planned(), self.plan.typical(), self.concurrency)
+        left = TimeLeft(
+            self.spec.epochs.planned,
+            self.spec.epochs.most,
+            self.plan.planned(),
+            self.plan.typical(),
+            self.concurrency,
+        )
         progress = SweepProgress(self.spec.name, left)
         with StorageGuard(self.spec.folder) as guard, ProgressCallback(progress, self.console) as shown:
             try:

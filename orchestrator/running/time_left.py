@@ -17,6 +17,8 @@ from trainables.variants import BASELINE
 
 INNER_STEPS = 45.0
 """Inner steps an update until a sweep has shown its own: He et al.'s rule takes 40 to 44 on three corpora."""
+LONGER = 1.8
+"""Epochs of a training that validation ends, as a multiple of the planned ones, until one has ended."""
 WITHOUT_ENCODER = 0.6
 """Seconds a step of a language model beside those of a variant: 115 to 65 thousand words a second."""
 
@@ -80,13 +82,16 @@ class TimeLeft:
     """The estimate.
 
     Args:
-        epochs: of each trial.
+        epochs: of each trial, at least.
+        most: of each trial, at most; where that is more, validation decides, and what the trials that have
+            ended needed is what the others are taken to need.
         planned: number of trials by variant.
         typical: a plan for each variant, of which nothing else may be known.
         slots: trials at a time.
     """
 
     epochs: int
+    most: int
     planned: Mapping[str, int]
     typical: Mapping[str, TrialPlan]
     slots: int
@@ -98,7 +103,7 @@ class TimeLeft:
             return None
         costs = {variant: self._cost(variant, known) for variant in self.typical}
         running = [
-            max(0.0, costs[trial.plan.variant].left(trial, self.epochs) - trial.waited)
+            max(0.0, costs[trial.plan.variant].left(trial) - trial.waited)
             for trial in trials
             if trial.other is None
         ]
@@ -121,15 +126,25 @@ class TimeLeft:
                 INNER_STEPS,
             ),
             phase=_mean((trial.aggressive_epochs for trial in (first, *own)), 0.0),
+            epochs=self._epochs([trial for trial in own or known if trial.other is not None]),
             other=_mean((trial.other for trial in known if trial.other is not None), 0.0),
         )
+
+    def place(self, epochs: int) -> str:
+        """How far a trial is: "7/12", or "7" where nobody knows of how many."""
+        return f"{epochs}/{self.epochs}" if self.epochs == self.most else str(epochs)
+
+    def _epochs(self, ended: Sequence[TrialCost]) -> float:
+        if self.epochs == self.most:
+            return self.epochs
+        return _mean((trial.spent.epochs for trial in ended), min(self.most, LONGER * self.epochs))
 
     def _to_come(self, trials: Sequence[TrialCost], costs: Mapping[str, _Cost]) -> list[float]:
         """Seconds of the trials that have not begun, in the order in which they will: the baselines first,
         then the variants in turns."""
         begun = [trial.plan.variant for trial in trials]
         places = [
-            (variant != BASELINE, number / planned, costs[variant].whole(self.epochs))
+            (variant != BASELINE, number / planned, costs[variant].whole())
             for variant, planned in self.planned.items()
             for number in range(begun.count(variant), planned)
         ]
@@ -139,23 +154,25 @@ class TimeLeft:
 @dataclass(frozen=True)
 class _Cost:
     """What a trial of a variant costs: seconds a step, updates an epoch, inner steps an update, aggressive
-    epochs, seconds that are no training."""
+    epochs, epochs in all, seconds that are no training."""
 
     pace: float
     updates: float
     inner: float
     phase: float
+    epochs: float
     other: float
 
-    def whole(self, epochs: int) -> float:
-        return self._seconds(epochs, self.phase)
+    def whole(self) -> float:
+        return self._seconds(self.epochs, self.phase)
 
-    def left(self, trial: TrialCost, epochs: int) -> float:
+    def left(self, trial: TrialCost) -> float:
         return self._seconds(
-            epochs - trial.spent.epochs, trial.aggressive_epochs - trial.spent.aggressive_epochs
+            max(0.0, self.epochs - trial.spent.epochs),
+            trial.aggressive_epochs - trial.spent.aggressive_epochs,
         )
 
-    def _seconds(self, epochs: int, aggressive: float) -> float:
+    def _seconds(self, epochs: float, aggressive: float) -> float:
         return self.pace * self.updates * (epochs + self.inner * min(aggressive, epochs)) + self.other
 
 

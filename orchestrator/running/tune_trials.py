@@ -55,7 +55,7 @@ def run_trials(
         verbose=0,
         checkpoint_config=tune.CheckpointConfig(
             num_to_keep=1,
-            checkpoint_frequency=max(1, spec.epochs // CHECKPOINTS_A_TRIAL),
+            checkpoint_frequency=max(1, spec.epochs.planned // CHECKPOINTS_A_TRIAL),
             checkpoint_at_end=True,
         ),
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
@@ -68,7 +68,8 @@ def run_trials(
 
 def _settings(spec: SweepSpec) -> TrialSettings:
     return TrialSettings(
-        epochs=spec.epochs,
+        epochs=spec.epochs.planned,
+        max_epochs=spec.epochs.limit,
         device="cuda" if spec.resources.gpus else "cpu",
         gpus=spec.resources.gpus,
         threads=max(1, int(spec.resources.cpus)),

@@ -26,6 +26,7 @@ from orchestrator.common.problems import without_password
 from orchestrator.spec.dataset_source import DatasetSource
 from orchestrator.spec.errors import KeyPath, SpecError, lines, problems_of, shown
 from orchestrator.spec.file import SpecFile, dump, read_spec_file
+from orchestrator.spec.length import AUTO, Length
 from orchestrator.spec.options import with_options
 from trainables.text.named_corpora import NAMED_KINDS
 from trainables.text.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
@@ -89,7 +90,7 @@ class SweepSpec(BaseModel):
         preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
-        epochs: of each trial.
+        epochs: of each trial; by default those of the preset, or "auto".
         seed: of everything random.
         baseline_seeds: trials of each baseline.
         replicates: how often each variant's best configuration is run again on a fresh seed.
@@ -118,7 +119,7 @@ class SweepSpec(BaseModel):
     preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 4
-    epochs: Count = 12
+    epochs: Length = Field(default=_BY_DEFAULT, validate_default=True)
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     baseline_seeds: Count = 3
     replicates: Annotated[int, Field(ge=0)] = 3
@@ -186,7 +187,7 @@ class SweepSpec(BaseModel):
         from orchestrator.spec.overrides import plan_variants
         from search_spaces.space import Extent
 
-        return plan_variants(*self._changes(), extent=Extent(self.epochs, longest))
+        return plan_variants(*self._changes(), extent=Extent(self.epochs.planned, longest))
 
     def _changes(self) -> tuple[dict[str, Changes], Changes]:
         """What is said of each chosen variant, and of all."""
@@ -249,6 +250,14 @@ class SweepSpec(BaseModel):
             rule = "1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter or digit"
             raise ValueError(f"name must be {rule}, got {shown(value)}")
         return value
+
+    @field_validator("epochs", mode="before")
+    @classmethod
+    def _length(cls, value: object, info: ValidationInfo) -> Length:
+        if value is None:
+            preset = info.data.get("preset")
+            value = AUTO if preset is None else load_preset(preset).epochs
+        return Length.parse(value)
 
     @field_validator("variants", mode="before")
     @classmethod

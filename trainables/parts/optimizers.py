@@ -6,10 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 
 from trainables.parts.part import Part, require
+
+DECAYS = 3
+"""Decays of a training whose length validation decides, where the optimiser has none of its own."""
 
 
 @dataclass(frozen=True)
@@ -22,37 +26,71 @@ class DecayState:
     reference: float = math.inf
 
 
+@dataclass(frozen=True, kw_only=True)
 class Optimizer(Part, ABC):
-    """Configuration of an optimiser. The inference network and the generator get one each."""
+    """Configuration of an optimiser. The inference network and the generator get one each.
+
+    Its control lowers the learning rate on a plateau, with a rollback to the best checkpoint, and ends the
+    training: an epoch is worse if its validation NLL + KL is not lower by `decay_margin`, a share, than that
+    of the last one that was not worse. After `decay_patience` worse epochs in a row, though never in the
+    first `decay_from` epochs, the rate is multiplied by `decay_factor`, and the loss of that epoch is what
+    the next are compared with. After `max_decays` decays training ends; with 0 there is no control.
+    """
 
     learning_rate: float
+    decay_factor: float
+    decay_patience: int
+    decay_margin: float
+    decay_from: int
+    max_decays: int
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+        require(0 < self.decay_factor < 1, "decay_factor", "in (0, 1)", self.decay_factor)
+        require(self.decay_patience >= 1, "decay_patience", ">= 1", self.decay_patience)
+        require(0 <= self.decay_margin < 1, "decay_margin", "in [0, 1)", self.decay_margin)
+        require(self.decay_from >= 0, "decay_from", ">= 0", self.decay_from)
+        require(self.max_decays >= 0, "max_decays", ">= 0", self.max_decays)
 
     @abstractmethod
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimiser; `parameters` may be none at all, as a language model's encoder has."""
 
+    def patient(self, epochs: int) -> Self:
+        """The same with a control, from the end of the first `epochs` on."""
+        decays = self.max_decays or DECAYS
+        return replace(self, max_decays=decays, decay_from=max(self.decay_from, epochs))
+
     def after_epoch(self, state: DecayState, epoch: int, loss: float) -> DecayState:
         """The control's state after an epoch, counted from 1, with its validation NLL + KL; one more decay
         asks for a rollback and a lower rate."""
-        return state
+        if not loss > state.reference * (1 - self.decay_margin):
+            return DecayState(decays=state.decays, reference=loss)
+        worse = state.worse_epochs + 1
+        if self.max_decays and worse >= self.decay_patience and epoch > self.decay_from:
+            return DecayState(decays=state.decays + 1, reference=loss)
+        return replace(state, worse_epochs=worse)
 
     def scale(self, state: DecayState) -> float:
         """Factor on the learning rate."""
-        return 1.0
+        return self.decay_factor**state.decays
 
     def exhausted(self, state: DecayState) -> bool:
         """Whether learning-rate control ends the training."""
-        return False
+        return 0 < self.max_decays <= state.decays
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer, name="adam"):
-    """Adam (Kingma & Ba 2015) at a constant rate."""
+    """Adam (Kingma & Ba 2015), at a constant rate unless `max_decays` or the training's length ask for its
+    control."""
 
     learning_rate: float = 0.002
-
-    def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+    decay_factor: float = 0.3
+    decay_patience: int = 3
+    decay_margin: float = 1e-4
+    decay_from: int = 0
+    max_decays: int = 0
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
@@ -60,40 +98,14 @@ class Adam(Optimizer, name="adam"):
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer, name="sgd"):
-    """Plain SGD with decay on a plateau and rollback to the best checkpoint (He et al. 2019).
-
-    An epoch is worse if its validation NLL + KL exceeds that of the last one that was not worse. After
-    `decay_patience` worse epochs in a row, though never in the first `decay_from` epochs, the rate is
-    multiplied by `decay_factor`, and the loss of that epoch is what the next are compared with. After
-    `max_decays` decays training ends.
-    """
+    """Plain SGD with the control of He et al. 2019."""
 
     learning_rate: float = 1.0
     decay_factor: float = 0.5
     decay_patience: int = 2
+    decay_margin: float = 0.0
     decay_from: int = 15
     max_decays: int = 5
 
-    def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
-        require(0 < self.decay_factor < 1, "decay_factor", "in (0, 1)", self.decay_factor)
-        require(self.decay_patience >= 1, "decay_patience", ">= 1", self.decay_patience)
-        require(self.decay_from >= 0, "decay_from", ">= 0", self.decay_from)
-        require(self.max_decays >= 1, "max_decays", ">= 1", self.max_decays)
-
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
-
-    def after_epoch(self, state: DecayState, epoch: int, loss: float) -> DecayState:
-        if not loss > state.reference:
-            return DecayState(decays=state.decays, reference=loss)
-        worse = state.worse_epochs + 1
-        if worse >= self.decay_patience and epoch > self.decay_from:
-            return DecayState(decays=state.decays + 1, reference=loss)
-        return replace(state, worse_epochs=worse)
-
-    def scale(self, state: DecayState) -> float:
-        return self.decay_factor**state.decays
-
-    def exhausted(self, state: DecayState) -> bool:
-        return state.decays >= self.max_decays

@@ -138,8 +138,8 @@ class Cyclical(Schedule, name="cyclical"):
     """`cycles` equal cycles over the whole training (Fu et al. 2019).
 
     Within a cycle the weight rises linearly from 0 to 1 over the first `ramp_share` of it and stays at
-    1. A cycle is total_steps / cycles steps long, a fraction where that does not divide evenly; integer
-    arithmetic keeps the position within the cycle exact.
+    1, as it does beyond the planned length. A cycle is total_steps / cycles steps long, a fraction where
+    that does not divide evenly; integer arithmetic keeps the position within the cycle exact.
     """
 
     cycles: int = 4
@@ -150,5 +150,7 @@ class Cyclical(Schedule, name="cyclical"):
         require(0 < self.ramp_share <= 1, "ramp_share", "in (0, 1]", self.ramp_share)
 
     def __call__(self, progress: Progress) -> float:
+        if progress.step >= progress.total_steps:
+            return 1.0
         position = (progress.step * self.cycles) % progress.total_steps / progress.total_steps
         return min(1.0, position / self.ramp_share)

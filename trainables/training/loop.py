@@ -25,6 +25,7 @@ from trainables.parts.schedules import Progress
 from trainables.parts.updates import BatchLoss
 from trainables.text.batches import Batch, count_batches, random_batch, training_batches
 from trainables.text.splits import Corpus
+from trainables.training.convergence import still_to_gain
 from trainables.training.records import Cost, EpochMetrics, FinalMetrics, RunningNLL
 
 HOPELESS = 1000.0
@@ -41,21 +42,41 @@ class Training:
     The same seed gives the same initial weights and the same batches to every variant with the same
     model: batches and inner batches are drawn from generators of their own. Noise of the model comes from
     torch's global generator, so one process trains one variant at a time.
+
+    Args:
+        epochs: planned: what schedules are made for, and the length of the training.
+        max_epochs: if given, validation decides after the planned epochs when the training ends, at the
+            latest after so many: the learning rate is lowered wherever nothing improves any more, and in the
+            end the training given up (see `Optimizer`). The KL weight stays where the schedule ended.
     """
 
     def __init__(
-        self, variant: Variant, corpus: Corpus, *, epochs: int, seed: int, device: str = "cpu"
+        self,
+        variant: Variant,
+        corpus: Corpus,
+        *,
+        epochs: int,
+        seed: int,
+        device: str = "cpu",
+        max_epochs: int | None = None,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"epochs must be >= 1, got {epochs}")
+        if max_epochs is not None and max_epochs < epochs:
+            raise ValueError(f"max_epochs must be >= epochs, {epochs}, got {max_epochs}")
         variant.pretraining.check(epochs)
         self.variant, self.corpus, self.epochs = variant, corpus, epochs
+        self.max_epochs = max_epochs or epochs
+        before = variant.pretraining.pretraining_epochs
+        self.optimizer = (
+            variant.optimizer if max_epochs is None else variant.optimizer.patient(epochs - before)
+        )
         self.device = torch.device(device)
         torch.manual_seed(seed)
         self.model = TextVAE(variant, len(corpus.vocabulary), corpus.label_counts).to(self.device)
         self.parameters = list(self.model.parameters())
-        self.inference_optimizer = variant.optimizer.build(self.model.inference_parameters())
-        self.generator_optimizer = variant.optimizer.build(self.model.generator_parameters())
+        self.inference_optimizer = self.optimizer.build(self.model.inference_parameters())
+        self.generator_optimizer = self.optimizer.build(self.model.generator_parameters())
         self.rule = variant.updates.rule()
         self.batch_rng, self.inner_rng = (
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)
@@ -74,7 +95,7 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether the epochs are done or learning-rate control has given up."""
-        return self.epoch >= self.epochs or self.variant.optimizer.exhausted(self.decay)
+        return self.epoch >= self.max_epochs or self.optimizer.exhausted(self.decay)
 
     @property
     def pretraining(self) -> bool:
@@ -138,7 +159,15 @@ class Training:
         weighted = importance_weighted_nll(
             self.model, self.corpus.test, self.device, samples=iw_samples, sentences=iw_sentences
         )
-        return FinalMetrics(self.best_epoch, valid, test, weighted, losses_N)
+        return FinalMetrics(self.best_epoch, self.still_to_gain, valid, test, weighted, losses_N)
+
+    @property
+    def still_to_gain(self) -> float:
+        """An estimate of how much lower validation NLL + KL would come in a longer training."""
+        proper = self.history[self.variant.pretraining.pretraining_epochs :]
+        losses = [epoch.valid.nll_plus_kl for epoch in proper]
+        rates = [epoch.learning_rate for epoch in proper]
+        return still_to_gain(losses, rates, ended=self.optimizer.exhausted(self.decay))
 
     def gradients(self, batch: Batch) -> BatchLoss:
         """Gradients of the objective, clipped jointly. A batch counts by its number of sentences, so that
@@ -241,7 +270,7 @@ class Training:
             self.best_weights = copy.deepcopy(self.model.state_dict())
         decays = self.decay.decays
         proper = self.epoch - self.variant.pretraining.pretraining_epochs
-        self.decay = self.variant.optimizer.after_epoch(self.decay, proper, loss)
+        self.decay = self.optimizer.after_epoch(self.decay, proper, loss)
         if self.decay.decays > decays:
             self.model.load_state_dict(self.best_weights)
             for optimizer in (self.inference_optimizer, self.generator_optimizer):
@@ -254,4 +283,4 @@ class Training:
 
     @property
     def _learning_rate(self) -> float:
-        return self.variant.optimizer.learning_rate * self.variant.optimizer.scale(self.decay)
+        return self.optimizer.learning_rate * self.optimizer.scale(self.decay)

@@ -71,9 +71,11 @@ class EpochMetrics:
 
 @dataclass(frozen=True)
 class FinalMetrics:
-    """Figures at the best validation checkpoint, and each test sentence's NLL + KL as losses_N."""
+    """Figures at the best validation checkpoint, each test sentence's NLL + KL as losses_N, and how much
+    lower a longer training would come on validation (see `convergence`), NaN where nobody can say."""
 
     best_epoch: int
+    still_to_gain: float
     valid: SplitMetrics
     test: SplitMetrics
     importance_weighted: ImportanceWeighted
@@ -84,6 +86,7 @@ class FinalMetrics:
         weighted = self.importance_weighted
         return (
             {"best_epoch": self.best_epoch}
+            | ({} if math.isnan(self.still_to_gain) else {"still_to_gain": self.still_to_gain})
             | self.valid.named("best/")
             | self.test.named("test/")
             | {"test/iw_nll": weighted.iw_nll, "test/iw_nll_se": weighted.iw_nll_se}

@@ -5,7 +5,7 @@ from trainables.parts.optimizers import SGD, Adam, DecayState
 from trainables.parts.part import KnobError
 
 
-def timeline(optimizer: SGD, losses: list[float]) -> list[int]:
+def timeline(optimizer: SGD | Adam, losses: list[float]) -> list[int]:
     """Decays after each epoch, until training ends."""
     state, decays = DecayState(), []
     for epoch, loss in enumerate(losses, 1):
@@ -48,6 +48,22 @@ def test_adam_keeps_its_rate_for_ever() -> None:
     assert (Adam().scale(state), Adam().exhausted(state)) == (1.0, False)
 
 
+def test_a_patient_adam_lowers_its_rate_where_nothing_improves_and_gives_up() -> None:
+    """Better by less than a ten-thousandth is not better. Its control begins with the planned length."""
+    optimizer = Adam().patient(5)
+    decays = timeline(optimizer, [3.0, 4.0, 4.0, 4.0, 4.0, 2.0, *[1.9999] * 40])
+    # epoch 6 is better, 7 to 9 are not by enough, nor 10 to 12 than 9, which was compared with last
+    assert decays == [0] * 8 + [1, 1, 1, 2, 2, 2, 3]
+    assert [optimizer.scale(DecayState(decays=n)) for n in range(3)] == pytest.approx([1.0, 0.3, 0.09])
+
+
+def test_patience_keeps_what_the_optimizer_says_itself() -> None:
+    found = [SGD().patient(epochs) for epochs in (5, 40)]
+    assert [(optimizer.max_decays, optimizer.decay_from) for optimizer in found] == [(5, 15), (5, 40)]
+    own = Adam(max_decays=1, decay_patience=2)
+    assert own.patient(7) == Adam(max_decays=1, decay_patience=2, decay_from=7)
+
+
 def test_an_sgd_step_by_hand() -> None:
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
     optimizer = SGD(learning_rate=0.5).build([weight])
@@ -86,7 +102,8 @@ def test_no_parameters_at_all_are_fine(optimizer: SGD | Adam) -> None:
         ("decay_factor", 1.0, r"in \(0, 1\)"),
         ("decay_patience", 0, ">= 1"),
         ("decay_from", -1, ">= 0"),
-        ("max_decays", 0, ">= 1"),
+        ("max_decays", -1, ">= 0"),
+        ("decay_margin", 1.0, r"in \[0, 1\)"),
     ],
 )
 def test_values_out_of_range_are_refused(knob: str, value: float, rule: str) -> None:

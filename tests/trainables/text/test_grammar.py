@@ -5,17 +5,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.trainables.grammar_density import all_sentences, sentence_log_probability
-from trainables.text.grammar import (
-    ENTROPY,
-    FILLERS,
-    TOPICS,
-    embedded_corpus,
-)
+from tests.trainables.grammar_density import sentence_log_probability, sentences_with
+from trainables.text.grammar import ENTROPY, FILLERS, PLACES, SENTENCES, THEMES, embedded_corpus
 from trainables.text.splits import CorpusError, Split
 from trainables.text.vocabulary import UNK, Vocabulary
 
-SENTENCE = "in the kitchen , without saying a word , late in the evening , the chef fried the fish ."
+SENTENCE = (
+    "on a rainy day in the galley after the recital , without saying a word , late in the evening , "
+    "the cook in the poncho held the violin ."
+)
+IN_ALL = 8**3 * 30 * 3**6
 
 
 def decode(vocabulary: Vocabulary, split: Split) -> list[tuple[str, ...]]:
@@ -24,31 +23,36 @@ def decode(vocabulary: Vocabulary, split: Split) -> list[tuple[str, ...]]:
     return [tuple(vocabulary.decode(ids[start + 1 : end - 1])) for start, end in pairwise(offsets)]
 
 
-def test_the_slots_are_distinct_words() -> None:
-    slots = [slot for topic in TOPICS for slot in topic.slots]
+def test_no_word_has_two_places() -> None:
+    slots = [slot for table in THEMES for theme in table for slot in (theme.named, theme.shown)]
     words = [word for slot in slots for word in slot]
-    assert len(TOPICS) == 8
+    assert [len(table) for table in THEMES] == [8, 8, 8]
     assert {len(slot) for slot in slots} == {3}
-    assert len(words) == len(set(words)) == 96
-    assert not set(words) & ({word for filler in FILLERS for word in filler} | {"in", "the", ",", "."})
+    assert len(words) == len(set(words)) == 144
+    frame = set(["on", "a", "day", "in", "the", "after", ",", "held", "."])
+    assert not set(words) & ({word for filler in FILLERS for word in filler} | frame)
 
 
-def test_the_fillers_vary_in_length() -> None:
-    assert sorted(len(filler) for filler in FILLERS) == [4, 4, 5, 6, 7, 7]
-    assert len(set(FILLERS)) == 6
+def test_the_fillers_keep_what_is_named_out_of_the_sight_of_15_words() -> None:
+    """From the first word that shows a theme back to the last that names it: the shortest way."""
+    assert sorted(len(filler) for filler in FILLERS) == [4, 4, 4, 5, 5, 5]
+    words = SENTENCE.split()
+    assert words.index("cook") - words.index("galley") == 16
+    assert words.index("poncho") - words.index("rainy") == 23
+    assert words.index("violin") - words.index("recital") == 19
 
 
 def test_entropy_by_hand() -> None:
-    assert pytest.approx(math.log(8) + math.log(30) + 4 * math.log(3)) == ENTROPY
-    assert pytest.approx(9.8751, abs=1e-4) == ENTROPY
+    assert pytest.approx(3 * math.log(8) + math.log(30) + 6 * math.log(3)) == ENTROPY
+    assert pytest.approx(16.2312, abs=1e-4) == ENTROPY
 
 
 def test_entropy_by_enumeration() -> None:
-    sentences = list(all_sentences())
-    assert len(sentences) == len(set(sentences)) == 19_440
-    log_p = np.array([sentence_log_probability(sentence) for sentence in sentences])
-    assert np.exp(log_p).sum() == pytest.approx(1.0, abs=1e-9)
-    assert -(np.exp(log_p) * log_p).sum() == pytest.approx(ENTROPY, abs=1e-9)
+    """Of the sentences with two of the synonyms and one of the 30 pairs of fillers."""
+    sentences = list(sentences_with(FILLERS[1], FILLERS[4], synonyms=2))
+    assert len(sentences) == len(set(sentences)) == 8**3 * 2**6
+    assert {sentence_log_probability(sentence) for sentence in sentences[::7]} == {-ENTROPY}
+    assert math.exp(-ENTROPY) * len(sentences) * 30 * 1.5**6 == pytest.approx(1.0)
 
 
 def test_entropy_by_sampling() -> None:
@@ -56,21 +60,31 @@ def test_entropy_by_sampling() -> None:
     samples = decode(corpus.vocabulary, corpus.train)
     assert -np.mean([sentence_log_probability(sentence) for sentence in samples]) == pytest.approx(ENTROPY)
     # −ln p is the same for all sentences, so check that the factors have the frequencies the entropy assumes.
-    topics = np.array(
-        [next(i for i, topic in enumerate(TOPICS) if words[2] in topic.places) for words in samples]
-    )
-    assert chi_square(np.bincount(topics, minlength=8)) < 24.3  # 7 degrees of freedom, p = 0.001
-    synonyms = np.array([[slot_index(words, slot) for slot in range(4)] for words in samples])
-    assert chi_square(np.bincount(synonyms @ [27, 9, 3, 1], minlength=81)) < 124.8  # 80 degrees of freedom
+    named = np.array([themes(words) for words in samples])
+    assert chi_square(np.bincount(named @ [64, 8, 1], minlength=512)) < 614.4  # 511 degrees of freedom
+    synonyms = np.array([synonyms_of(words) for words in samples])
+    assert chi_square(np.bincount(synonyms @ 3 ** np.arange(6), minlength=729)) < 850.9  # 728
     pairs = [" ".join(words).split(" , ")[1:3] for words in samples]
     _, counts = np.unique([" , ".join(pair) for pair in pairs], return_counts=True)
     assert len(counts) == 30
     assert chi_square(counts) < 58.3  # 29 degrees of freedom
 
 
-def slot_index(words: tuple[str, ...], slot: int) -> int:
-    word = (words[2], words[-5], words[-4], words[-2])[slot]
-    return next(topic.slots[slot].index(word) for topic in TOPICS if word in topic.slots[slot])
+def slots_of(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The words that name and show the weather, the place and the occasion."""
+    return list(zip((words[2], words[6], words[9]), (words[-5], words[-8], words[-2]), strict=True))
+
+
+def themes(words: tuple[str, ...]) -> list[int]:
+    pairs = zip(THEMES, slots_of(words), strict=True)
+    return [next(n for n, theme in enumerate(table) if named in theme.named) for table, (named, _) in pairs]
+
+
+def synonyms_of(words: tuple[str, ...]) -> list[int]:
+    found: list[int] = []
+    for table, number, (named, shown) in zip(THEMES, themes(words), slots_of(words), strict=True):
+        found += [table[number].named.index(named), table[number].shown.index(shown)]
+    return found
 
 
 def chi_square(counts: npt.NDArray[np.int64]) -> float:
@@ -79,7 +93,7 @@ def chi_square(counts: npt.NDArray[np.int64]) -> float:
 
 
 def test_probability_of_one_sentence() -> None:
-    assert sentence_log_probability(SENTENCE.split()) == pytest.approx(-math.log(19_440))
+    assert sentence_log_probability(SENTENCE.split()) == pytest.approx(-math.log(IN_ALL))
 
 
 @pytest.mark.parametrize(
@@ -88,15 +102,16 @@ def test_probability_of_one_sentence() -> None:
         "",
         ",",
         ", , , ,",
-        SENTENCE.replace("chef", "farmer"),
-        SENTENCE.replace("fish", "cow"),
-        SENTENCE.replace("fried", "fish"),
-        SENTENCE.replace("kitchen", "moon"),
+        SENTENCE.replace("cook", "farmer"),
+        SENTENCE.replace("violin", "cake"),
+        SENTENCE.replace("poncho", "scarf"),
+        SENTENCE.replace("held", "violin"),
+        SENTENCE.replace("galley", "moon"),
         SENTENCE.replace("late in the evening", "without saying a word"),
         SENTENCE.replace(" .", ""),
-        SENTENCE.replace("in the kitchen", "at the kitchen"),
-        SENTENCE.replace("in the kitchen", "kitchen"),
-        SENTENCE.replace("in the kitchen", ""),
+        SENTENCE.replace("in the galley", "at the galley"),
+        SENTENCE.replace("in the galley", "galley"),
+        SENTENCE.replace("in the galley", ""),
         SENTENCE + " .",
         "<s> " + SENTENCE + " </s>",
     ],
@@ -114,19 +129,19 @@ def test_corpus() -> None:
     corpus = embedded_corpus()
     assert corpus.name == "embedded"
     assert corpus.entropy_floor == ENTROPY
-    assert corpus.label_names == tuple(topic.places[0] for topic in TOPICS)
-    assert sum(corpus.label_counts) == 3000
-    assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == [3000, 1000, 1000]
-    # The specials, the slots, and 29 words that stand in the fillers or the frame.
-    assert len(corpus.vocabulary) == 4 + 96 + 29
-    assert len(set(corpus.train.lengths.tolist())) == 7
+    assert corpus.label_names == tuple(place.named[0] for place in PLACES)
+    assert sum(corpus.label_counts) == 2000
+    assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == list(SENTENCES)
+    # The specials, the themes, and 29 words that stand in the fillers or the frame.
+    assert len(corpus.vocabulary) == 4 + 144 + 29
+    assert len(set(corpus.train.lengths.tolist())) == 3
     for split in (corpus.train, corpus.valid, corpus.test):
         assert not (split.tokens == UNK).any()
         sentences = decode(corpus.vocabulary, split)
         assert {sentence_log_probability(words) for words in sentences} == {-ENTROPY}
         assert split.labels is not None
         for words, label in zip(sentences, split.labels.tolist(), strict=True):
-            assert words[2] in TOPICS[label].places
+            assert words[6] in PLACES[label].named
 
 
 def test_the_seed_decides_and_the_splits_are_independent() -> None:
