@@ -22,7 +22,7 @@ from trainables.parts.part import KnobError, parse_knob
 from trainables.text.corpora import KINDS, USUAL, Corpus, CorpusError, MakeSource, load_corpus
 from trainables.text.sources import parse_source
 from trainables.training.loop import DivergedError, Training
-from trainables.training.presets import PRESETS, load_preset
+from trainables.training.presets import PRESETS, Preset, load_preset, usual_preset
 from trainables.training.records import EpochMetrics, FinalMetrics
 from trainables.variants import load_variant, variant_names
 
@@ -95,7 +95,8 @@ def variant_of(options: argparse.Namespace) -> Variant:
     Raises:
         ValueError: there is no such variant, preset or knob, or a knob does not take its value.
     """
-    return _with_settings(load_variant(options.variant), options.set, options.preset)
+    preset = load_preset(options.preset) if options.preset else usual_preset(options.corpus)
+    return _with_settings(load_variant(options.variant), options.set, preset)
 
 
 def _epochs(options: argparse.Namespace) -> int:
@@ -205,7 +206,7 @@ def _print_final(training: Training, final: FinalMetrics) -> None:
     print("  cost: " + ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in cost.items()))
 
 
-def _with_settings(variant: Variant, settings: Sequence[str], preset: str | None) -> Variant:
+def _with_settings(variant: Variant, settings: Sequence[str], preset: Preset | None) -> Variant:
     """Sets `knob=value` texts over a preset; slots first, because they decide which knobs there are."""
     texts: dict[str, str] = {}
     for setting in settings:
@@ -216,7 +217,7 @@ def _with_settings(variant: Variant, settings: Sequence[str], preset: str | None
     slots = {knob: text for knob, text in texts.items() if knob in variant.slots()}
     variant = variant.with_knobs(slots)
     if preset is not None:
-        variant = variant.with_knobs(load_preset(preset).knobs_for(variant, texts))
+        variant = variant.with_knobs(preset.knobs_for(variant, texts))
     values = {knob: parse_knob(variant, knob, text) for knob, text in texts.items() if knob not in slots}
     return variant.with_knobs(values)
 

@@ -30,7 +30,7 @@ from orchestrator.spec.length import AUTO, Length
 from orchestrator.spec.options import with_options
 from trainables.text.named_corpora import NAMED_KINDS
 from trainables.text.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
-from trainables.training.presets import Preset, load_preset
+from trainables.training.presets import Preset, load_preset, usual_preset
 from trainables.variants import BASELINE, variant_names
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class SweepSpec(BaseModel):
         seed: of everything random.
         baseline_seeds: trials of each baseline.
         replicates: how often each variant's best configuration is run again on a fresh seed.
-        knobs: fixed in each chosen variant that has them, and in the baselines.
+        knobs: fixed in each chosen variant that has them, and in the baselines; those of the preset, or of
+            the corpus's usual one, are filled in.
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
         resources: of each trial.
         max_concurrent: the most trials at a time; None is as many as the resources allow.
@@ -210,8 +211,10 @@ class SweepSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
-        if self.preset is not None:
-            self._fill_in(load_preset(self.preset))
+        usual = usual_preset(str(self.corpus))
+        preset = usual if self.preset is None else load_preset(self.preset)
+        if preset is not None:
+            self._fill_in(preset)
         self._plans()
         return self
 

@@ -62,6 +62,8 @@ class Part:
     def with_knobs(self, values: Mapping[str, Any]) -> Self:
         """A copy with some knobs set; slots are filled first, so their new parts' knobs can be set too.
 
+        A new part takes over what the old one had other than by default, where it has that knob as well.
+
         Raises:
             KnobError: for an unknown knob (naming the nearest), a wrong type or a value out of range.
         """
@@ -84,7 +86,7 @@ class Part:
                     raise KnobError(
                         f"{field.name} must be one of {', '.join(part.alternatives)}, got {choice!r}"
                     )
-                part = part.alternatives[choice]()
+                part = _in_place_of(part, part.alternatives[choice]())
             changes[field.name] = part._fill_slots(values)
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
@@ -118,6 +120,14 @@ def require(condition: bool, knob: str, rule: str, value: object) -> None:
     """Raises KnobError with the rule and the value received unless the condition holds."""
     if not condition:
         raise KnobError(f"{knob} must be {rule}, got {value!r}")
+
+
+def _in_place_of(old: Part, new: Part) -> Part:
+    """`new` with what `old` has set other than by default."""
+    usual, known = type(old)().knobs(), new.knobs()
+    return new._set_values(
+        {knob: value for knob, value in old.knobs().items() if value != usual[knob] and knob in known}
+    )
 
 
 def _knob_fields(part: Part) -> list[dataclasses.Field[Any]]:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.spec.errors import SpecError
+from orchestrator.spec.length import Length
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.sources import Embedded, PlainText
 
+EPOCHS = "epochs must be auto, a number of epochs >= 1, or {planned: …, most: …} with 1 <= planned <= most"
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, epochs, seed,"
@@ -49,7 +51,13 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     spec = load(text, name="a")
     assert spec == SweepSpec.load(None, {"name": "a"})
     assert list(spec.variants) == NAMES
-    assert (spec.trials, spec.epochs, spec.seed, spec.baseline_seeds, spec.replicates) == (4, 12, 0, 3, 3)
+    assert (spec.trials, spec.epochs, spec.seed, spec.baseline_seeds, spec.replicates) == (
+        4,
+        Length(),
+        0,
+        3,
+        3,
+    )
     assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (Embedded(), 10_000, None)
     assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, 0, None)
     assert (spec.iw_samples, spec.iw_sentences) == (100, 200)
@@ -100,8 +108,8 @@ NAME_RULE = "name must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and begin
     ("text", "message"),
     [
         ("trials: 0", "1: trials must be >= 1, got 0"),
-        ("\n\nepochs: 1.5", "3: epochs must be an integer, got 1.5"),
-        ("epochs: yes", "1: epochs must be an integer, got True"),
+        ("\n\nepochs: 1.5", f"3: {EPOCHS}, got 1.5"),
+        ("epochs: yes", f"1: {EPOCHS}, got True"),
         ("trials: '3'", "1: trials must be an integer, got '3'"),
         ("seed: -1", "1: seed must be >= 0, got -1"),
         ("seed: 4294967296", "1: seed must be <= 4294967295, got 4294967296"),
@@ -179,7 +187,7 @@ def test_at_most_ten_problems() -> None:
 
 def test_options_go_before_the_file() -> None:
     spec = load("trials: 9\nepochs: 7\nresources: {cpus: 2}", trials=2, gpus=0.5, seed=None, set=[])
-    assert (spec.trials, spec.epochs, spec.resources.cpus, spec.resources.gpus) == (2, 7, 2, 0.5)
+    assert (spec.trials, spec.epochs.most, spec.resources.cpus, spec.resources.gpus) == (2, 7, 2, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +321,7 @@ variants:
       cycles: 2
   vanilla: {{}}
 trials: 4
-epochs: 12
+epochs: auto
 seed: 0
 baseline_seeds: 3
 replicates: 3

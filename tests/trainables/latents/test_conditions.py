@@ -17,7 +17,7 @@ from trainables.latents.posteriors import GaussianPosterior
 from trainables.model.text_vae import TextVAE
 from trainables.parts.part import KnobError
 from trainables.text.batches import Batch
-from trainables.text.grammar import TOPICS, embedded_corpus
+from trainables.text.grammar import PLACES, embedded_corpus
 from trainables.text.splits import Corpus, Split
 from trainables.training.loop import Training
 
@@ -168,8 +168,8 @@ def test_an_unconditional_model_ignores_labels(small: MakeVariant) -> None:
 # what it teaches, what is refused
 
 
-def test_told_the_topic_a_language_model_pays_and_saves_it(small: MakeVariant) -> None:
-    # On the embedded corpus the topic is worth ln 8 at most, once paid and once saved.
+def test_told_the_place_a_language_model_pays_and_saves_it(small: MakeVariant) -> None:
+    # On the embedded corpus the place is worth ln 8 at most, once paid and once saved.
     corpus = embedded_corpus(1, (600, 200, 50))
     sizes = {"learning_rate": 0.01, "embedding_size": 16, "hidden_size": 32}
     nll = {}
@@ -180,7 +180,7 @@ def test_told_the_topic_a_language_model_pays_and_saves_it(small: MakeVariant) -
             metrics = training.run_epoch()
         nll[condition] = metrics.valid.nll
     paid = -np.mean(np.log(np.array(corpus.label_counts) / 600)[corpus.valid.labels])
-    assert paid == pytest.approx(math.log(len(TOPICS)), abs=0.1)
+    assert paid == pytest.approx(math.log(len(PLACES)), abs=0.1)
     assert nll["label"] < nll["none"] - 1  # told at the start what it would have to carry so far
     assert nll["label"] - paid > 0
 

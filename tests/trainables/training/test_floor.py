@@ -59,7 +59,7 @@ def test_no_variant_is_better_than_the_entropy(name: str) -> None:
     _, losses_N = evaluate(training.model, training.corpus.test, CPU)
     assert at_the_floor_or_above(likelihood_N)
     assert at_the_floor_or_above(losses_N)
-    assert likelihood_N.mean() < 16  # of 78 at random: the grammar is learnt, the floor is not far
+    assert likelihood_N.mean() < 25  # of 161 at random: the grammar is learnt, the floor is not far
     slack = 3 * standard_error(losses_N - likelihood_N) + 1e-4
     assert likelihood_N.mean() <= losses_N.mean() + slack  # and the one bound is the tighter
 
