@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from trainables.text.grammar import embedded_corpus
+from trainables.text.grammar import SENTENCES, embedded_corpus
 from trainables.text.named_corpora import NAMED_KINDS
 from trainables.text.raw_text import Text, Texts
 from trainables.text.sources import USUAL, CorpusSource, Embedded, PlainText, TextSource, parse_source
@@ -22,7 +22,6 @@ MakeSource = Callable[[str], CorpusSource]
 """What stands behind "KIND:" to a source."""
 
 _SPLITS = ("train", "valid", "test")
-_EMBEDDED_SENTENCES = (3000, 1000, 1000)
 _LEAST_KNOWN = 0.5
 
 
@@ -116,8 +115,7 @@ def _limits(max_sentences: int | None) -> tuple[int | None, int | None, int | No
 def _embedded(seed: int, vocabulary_size: int | None, limits: tuple[int | None, ...]) -> Corpus:
     # The sentences are drawn independently, so the first ones are as random a choice as any other.
     train, valid, test = (
-        size if limit is None else min(size, limit)
-        for size, limit in zip(_EMBEDDED_SENTENCES, limits, strict=True)
+        size if limit is None else min(size, limit) for size, limit in zip(SENTENCES, limits, strict=True)
     )
     corpus = embedded_corpus(seed, (train, valid, test))
     _check_whole("the embedded corpus has", corpus.vocabulary, vocabulary_size)
