@@ -17,6 +17,7 @@ from orchestrator.reports.figures.page import Part, Sentences, Table, page
 from orchestrator.reports.figures.sweeps_html import comparison_sections
 from orchestrator.reports.stored_reports import StoredReport, StoredReports
 from orchestrator.reports.tables.frontier import frontier_plain
+from orchestrator.reports.tables.gain_over_cost import TITLE
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.reports.tables.sweeps import comparison_tables, importance_table
 from orchestrator.reports.tables.verdicts import verdicts
@@ -116,6 +117,8 @@ def _tables(one: StoredReport, all_rows: bool, sweep: str = "") -> Iterator[Part
     yield Table(heading("Configurations"), table)
     if found := verdicts(report.configurations):
         yield Sentences(heading("Verdicts"), found)
+    if report.over_budgets:
+        yield Sentences(heading(TITLE), list(report.over_budgets))
     knobs = importance_table(one.importances)
     yield Table(heading(knobs.title), knobs)
     if one.sweep.notes:
@@ -136,6 +139,7 @@ def _sweep(one: StoredReport) -> dict[str, object]:
         "metrics": report.metrics(),
         "configurations": _records(report.configurations),
         "verdicts": verdicts(report.configurations),
+        "gain_over_cost": report.over_budgets,
         "equal_compute": _records(pd.concat([report.at_tokens, report.at_seconds])),
         "importances": [asdict(found) for found in one.importances],
         "trials": [

@@ -42,6 +42,7 @@ from orchestrator.reports.figures.frontier_png import frontier_png
 from orchestrator.reports.figures.page import Section, write_page
 from orchestrator.reports.tables.equal_compute import equal_compute_markdown, equal_compute_table
 from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, write_csv
+from orchestrator.reports.tables.gain_over_cost import TITLE, ahead_at_budgets
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.reports.tables.verdicts import verdicts
 
@@ -58,6 +59,7 @@ class Report:
         configurations: a row for each configuration, see `frontier.configurations`.
         at_tokens: a row for each configuration at the budget of a baseline's tokens, see `equal_compute`.
         at_seconds: the same at a baseline's seconds.
+        over_budgets: a sentence on each variant: at which budgets it is ahead of its baseline.
         curves: the trainings of the baselines and of each variant's best configuration.
     """
 
@@ -67,6 +69,7 @@ class Report:
     configurations: pd.DataFrame
     at_tokens: pd.DataFrame
     at_seconds: pd.DataFrame
+    over_budgets: Sequence[str]
     curves: Sequence[Curve]
     entropy_floor: float | None
 
@@ -82,7 +85,10 @@ class Report:
             equal_compute(runs, histories, baseline_budget(runs, cost)) for cost in (TOKENS, SECONDS)
         )
         curves = training_curves(table, runs, histories)
-        return cls(title, ended, runs_frame(ended), table, at_tokens, at_seconds, curves, entropy_floor)
+        ahead = ahead_at_budgets(table, runs, histories)
+        return cls(
+            title, ended, runs_frame(ended), table, at_tokens, at_seconds, ahead, curves, entropy_floor
+        )
 
     @property
     def over_cost(self) -> CostView:
@@ -120,6 +126,10 @@ class Report:
         if exceeds(self.at_tokens):
             console.print()
             print_table(console, equal_compute_table(self.at_tokens))
+        if self.over_budgets:
+            console.print(f"\n{TITLE}, by the lowest NLL + KL on validation:", highlight=False)
+        for sentence in self.over_budgets:
+            console.print(f"• {sentence}", markup=False, highlight=False)
 
     def page_sections(self) -> list[Section]:
         """The figures of the page: the frontier, then the trainings."""
@@ -141,9 +151,12 @@ class Report:
         return frontier_markdown(self.configurations, entropy_floor=floor, all_rows=all_rows, links=links)
 
     def markdown(self, *, all_rows: bool = False) -> str:
-        """Table and verdicts, then the table at equal compute."""
+        """Table and verdicts, then the table at equal compute, and who is ahead at which budget."""
         sentences = "\n".join(f"- {verdict}" for verdict in self.verdicts())
-        return f"{self.table(all_rows=all_rows)}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
+        text = f"{self.table(all_rows=all_rows)}\n{sentences}\n\n{equal_compute_markdown(self.at_tokens)}"
+        if self.over_budgets:
+            text += f"\n## {TITLE}\n\n" + "".join(f"- {sentence}\n" for sentence in self.over_budgets)
+        return text
 
     def metrics(self) -> dict[str, float]:
         """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials, the best
