@@ -32,12 +32,13 @@ def ahead_at_budgets(
     baselines = {group.key[1]: group.key for group in groups if (group.runs["kind"] == "baseline").all()}
     best = best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
     found = []
-    for row in best.itertuples():
-        ours, theirs = epochs[row.variant, row.decoder, row.knobs], baselines.get(str(row.decoder))
+    for _, row in best.iterrows():
+        theirs = baselines.get(row["decoder"])
+        ours = epochs[row["variant"], row["decoder"], row["knobs"]]
         costs, gains = gain_over_cost(ours, epochs[theirs] if theirs else [])
         if len(costs):
-            margin = MARGIN * float(str(row.baseline_nll))
-            found.append(f"{row.variant}: {_words(stretches(costs, gains, margin), margin)}")
+            margin = MARGIN * row["baseline_nll"]
+            found.append(f"{row['variant']}: {_words(stretches(costs, gains, margin), margin)}")
     return found
 
 
@@ -48,8 +49,5 @@ def _words(found: Sequence[Stretch], margin: float) -> str:
     first, *changes = found
     if not changes:
         return f"{words[0]} at every budget from {thousands(first.start)} tokens on"
-    parts = [f"{words[0]} from {thousands(first.start)} tokens"]
-    parts += [
-        f"{word} from {thousands(change.start)}" for word, change in zip(words[1:], changes, strict=True)
-    ]
-    return ", ".join(parts)
+    starts = [thousands(stretch.start) for stretch in found]
+    return ", ".join(f"{word} from {start} tokens" for word, start in zip(words, starts, strict=True))
