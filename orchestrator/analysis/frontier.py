@@ -15,7 +15,7 @@ import pandas as pd
 from orchestrator.analysis.comparison import OBJECTIVES, TEST, checked_runs, compared, non_dominated
 from orchestrator.analysis.gain import Losses
 from orchestrator.analysis.paired_test import FloatArray
-from orchestrator.analysis.verdict import COLLAPSED_KL, MARGIN, Verdict, judged
+from orchestrator.analysis.verdict import COLLAPSED_KL, MARGIN, SeedRounds, Verdict, judged
 from trainables.variants import BASELINE
 
 FIGURES = (
@@ -25,7 +25,8 @@ FIGURES = (
 )  # fmt: skip
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,
-    "nll_seed_se", "kl_seed_se", "baseline_nll", "baseline_runs", "gain", "gain_se", "gain_p", "gain_p_holm",
+    "nll_seed_se", "kl_seed_se", "baseline_nll", "baseline_runs", "looks", "gain", "gain_se",
+    "gain_p", "gain_p_holm",
     "gain_low", "gain_high", "gain_verdict", "valid_gain", "collapsed", "unconverged",
     "baseline_still_to_gain",
     "baseline_converged", "beats_baseline",
@@ -33,7 +34,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float | None = None) -> pd.DataFrame:
+def configurations(
+    runs: pd.DataFrame,
+    losses: Losses,
+    *,
+    entropy_floor: float | None = None,
+    rounds: SeedRounds | None = None,
+) -> pd.DataFrame:
     """One row per configuration (variant, decoder, knobs) with its gain over the baseline, best first.
 
     Args:
@@ -41,6 +48,7 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
             KL and their sum may be missing).
         losses: per-sentence NLL + KL on the test set by trial id: same sentences, same order in every run.
         entropy_floor: entropy of the corpus in nats per sentence, where it is known.
+        rounds: how the number of fresh seeds was decided; None where it was the same for all.
 
     The figures are means over the configuration's runs, or over its replicates alone where it has any: the
     search picked the best of several noisy figures, so the figure it was picked by is too good. ``fresh``
@@ -61,7 +69,8 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
 
     A baseline's own gain is 0, without a standard error. ``gain_p`` is that of `Difference.p`;
     ``gain_p_holm``, ``gain_low``, ``gain_high`` and ``gain_verdict`` are those of `verdict.judged`, over all
-    configurations whose figures are fresh: a picked run proves nothing. The margin of a tie is ``MARGIN``
+    configurations whose figures are fresh: a picked run proves nothing. ``looks`` is what `SeedRounds.factor`
+    multiplies p by. The margin of a tie is ``MARGIN``
     times the baseline's NLL.
 
     ``still_to_gain`` is that of `convergence.still_to_gain`, on validation. ``unconverged``: it exceeds both
@@ -76,7 +85,8 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     table = compared(checked_runs(runs, FIGURES), FIGURES, losses)
     table["distance_to_floor"] = table["nll_plus_kl"] - (math.nan if entropy_floor is None else entropy_floor)
     margins = MARGIN * table["baseline_nll"]
-    table = table.join(judged(table[TEST], margins, "gain"))
+    table["looks"] = looks(table, rounds)
+    table = table.join(judged(table[TEST], margins, "gain", table["looks"]))
     table["collapsed"] = (table["kl"] < COLLAPSED_KL) & (table["active_units"].fillna(0.0) < 0.5)
     baselines = table[table["kind"] == "baseline"].set_index("decoder")["still_to_gain"]
     theirs = table["decoder"].map(baselines).astype("float64")
@@ -87,6 +97,14 @@ def configurations(runs: pd.DataFrame, losses: Losses, *, entropy_floor: float |
     beats = table["gain_verdict"] == Verdict.BEATS
     table["beats_baseline"] = beats & table["baseline_converged"] & ~table["collapsed"]
     return table[list(COLUMNS)]
+
+
+def looks(table: pd.DataFrame, rounds: SeedRounds | None) -> pd.Series:
+    """`SeedRounds.factor` of each replicated row, 1 of the others."""
+    if rounds is None:
+        return pd.Series(1.0, table.index)
+    factors = [rounds.factor(runs) for runs in table["runs"]]
+    return pd.Series(factors, table.index, dtype="float64").where(table["kind"] == "replicate", 1.0)
 
 
 def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:

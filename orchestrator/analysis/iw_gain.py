@@ -61,7 +61,9 @@ def with_iw_gain(configurations: pd.DataFrame, runs: pd.DataFrame, losses: Losse
     ).where(configurations["gain"].notna(), None)  # fmt: skip
     several = configurations["fresh"] & (configurations["runs"] >= FEWEST_SEEDS) & ~is_baseline
     several &= configurations["baseline_runs"] >= FEWEST_SEEDS
-    columns = judged(found.where(several, None), MARGIN * configurations["baseline_nll"], IW_GAIN)
+    columns = judged(
+        found.where(several, None), MARGIN * configurations["baseline_nll"], IW_GAIN, configurations["looks"]
+    )
     columns.insert(0, IW_GAIN, [math.nan if each is None else each.value for each in found])
     columns.insert(1, f"{IW_GAIN}_se", [math.nan if each is None else each.se for each in found])
     return pd.concat([configurations, columns], axis=1)

@@ -6,9 +6,9 @@ Pure functions on data frames; all figures are in nats per sentence.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
 import pandas as pd
 
 from orchestrator.analysis.paired_test import Difference, holm
@@ -33,7 +33,26 @@ class Verdict(StrEnum):
     NONE = ""
 
 
-def judged(tests: pd.Series, margins: pd.Series, name: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class SeedRounds:
+    """How many fresh seeds a configuration gets: `first`, then one at a time while it looks better than its
+    baseline and that is not decided, up to `most`.
+
+    Each round is a look at the data. The level is split over the looks, each with twice the part of the one
+    before it, so that whatever stops the rounds, all looks together keep the level.
+    """
+
+    first: int
+    most: int
+
+    def factor(self, runs: int) -> float:
+        """What the p-value of a configuration with so many fresh seeds is multiplied by."""
+        looks = self.most - self.first
+        look = min(max(0, runs - self.first), looks)
+        return (2.0 ** (looks + 1) - 1) / 2.0**look
+
+
+def judged(tests: pd.Series, margins: pd.Series, name: str, factors: pd.Series | float = 1.0) -> pd.DataFrame:
     """The columns NAME_p, NAME_p_holm, NAME_low, NAME_high and NAME_verdict.
 
     Args:
@@ -41,16 +60,21 @@ def judged(tests: pd.Series, margins: pd.Series, name: str) -> pd.DataFrame:
             there is no test: baselines, what the search picked by those very figures, single runs.
         margins: how large a difference may be in a tie, in nats per sentence.
         name: of the difference.
+        factors: of the p-values, see `SeedRounds.factor`.
 
     A remedy beats or loses if 0 lies outside its interval at a level that Holm (1979) adjusts for the number
     of tests. It ties if the whole interval, at the level ALPHA divided by that number, lies within the
     margin. Else the sweep has not decided it.
     """
     found = pd.DataFrame(index=tests.index)
-    found[f"{name}_p"] = [math.nan if test is None else test.p for test in tests]
+    p_values = pd.Series(
+        [math.nan if test is None else test.p for test in tests], tests.index, dtype="float64"
+    )
+    found[f"{name}_p"] = (p_values * factors).clip(upper=1.0)
     found[f"{name}_p_holm"] = holm(found[f"{name}_p"].to_numpy())
-    level = ALPHA / max(1, int(np.isfinite(found[f"{name}_p"]).sum()))
-    intervals = [_interval(test, level) for test in tests]
+    level = ALPHA / max(1, int(p_values.notna().sum()))
+    levels = (pd.Series(level, tests.index) / factors).tolist()
+    intervals = [_interval(test, level) for test, level in zip(tests, levels, strict=True)]
     found[f"{name}_low"], found[f"{name}_high"] = zip(*intervals, strict=True) if intervals else ((), ())
     verdicts = [
         Verdict.NONE if test is None else _verdict(test.value, p, interval, margin)

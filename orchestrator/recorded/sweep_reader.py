@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 
 from orchestrator.analysis.results import COSTS, ERROR, TrialResult
 from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
+from orchestrator.analysis.verdict import SeedRounds
 from orchestrator.common.problems import StoreError, reason, without_password
 from orchestrator.common.wording import plural
 from orchestrator.search.trial_plan import TrialPlan
@@ -43,7 +44,7 @@ HISTORY = (
     "seconds", "tokens",
 )  # fmt: skip
 """Metrics that a report needs of every epoch."""
-_FINAL = ("best/", "test/", "probe/", "best_epoch")
+_FINAL = ("best/", "test/", "probe/", "best_epoch", "still_to_gain")
 _COMPLETE = {"test/nll", "test/kl", "test/nll_plus_kl", "test/active_units"}
 _PAGE = 200
 _READERS = 8
@@ -107,6 +108,7 @@ class SweepReader:
             title=f"{params.get('corpus_name') or params.get('corpus') or '?'}: {name}",
             corpus_digest=params.get("digest"),
             entropy_floor=float(params["entropy_floor"]) if "entropy_floor" in params else None,
+            rounds=_rounds(params),
             results=results,
             distributions=distributions,
             notes=tuple(notes),
@@ -203,6 +205,11 @@ def _number(run: Run) -> float:
     """The trial's place in the sweep; infinity where it was not recorded."""
     number = str(run.data.tags.get(NUMBER_TAG, ""))
     return int(number) if number.isdecimal() else math.inf
+
+
+def _rounds(params: Mapping[str, str]) -> SeedRounds | None:
+    names = ("replicates", "max_replicates")
+    return SeedRounds(*(int(params[name]) for name in names)) if set(names) <= params.keys() else None
 
 
 def _plan(run: Run) -> TrialPlan | None:

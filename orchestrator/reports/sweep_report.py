@@ -34,6 +34,7 @@ from orchestrator.analysis.results import (
     losses_by_trial,
     runs_frame,
 )
+from orchestrator.analysis.verdict import SeedRounds
 from orchestrator.reports.figures.curve_view import CostView, Curve, cost_view, training_curves
 from orchestrator.reports.figures.curves_html import sections
 from orchestrator.reports.figures.curves_png import cost_png, curves_png
@@ -74,12 +75,19 @@ class Report:
     entropy_floor: float | None
 
     @classmethod
-    def of(cls, title: str, results: Sequence[TrialResult], entropy_floor: float | None) -> Report:
+    def of(
+        cls,
+        title: str,
+        results: Sequence[TrialResult],
+        entropy_floor: float | None,
+        rounds: SeedRounds | None = None,
+    ) -> Report:
         """The report of the trials that have ended; what the machines failed says nothing of a variant."""
         ended = [result for result in results if result.ended]
         runs = runs_frame(result for result in ended if result.failure != ERROR)
         histories = histories_by_trial(ended)
-        table = configurations(runs, losses_by_trial(ended), entropy_floor=entropy_floor)
+        losses = losses_by_trial(ended)
+        table = configurations(runs, losses, entropy_floor=entropy_floor, rounds=rounds)
         table = with_iw_gain(table, runs, iw_losses_by_trial(ended))
         at_tokens, at_seconds = (
             equal_compute(runs, histories, baseline_budget(runs, cost)) for cost in (TOKENS, SECONDS)

@@ -19,6 +19,7 @@ from orchestrator.examination.pages import PAGE
 from orchestrator.reports.sweep_report import NOTE_FIGURE, Report
 from orchestrator.running.delivery_view import deliver, say_what_is_left
 from orchestrator.running.model_keeping import ModelKeeper
+from orchestrator.running.seed_rounds import seed_rounds
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.about import write_losses
 from orchestrator.tracking.server.links import ui_command
@@ -82,7 +83,8 @@ class Ending:
 
     def _report(self, results: Sequence[TrialResult]) -> Report:
         corpus = self.examiner.corpus
-        return Report.of(f"{corpus.name}: {self.spec.name}", results, corpus.entropy_floor)
+        title, rounds = f"{corpus.name}: {self.spec.name}", seed_rounds(self.spec)
+        return Report.of(title, results, corpus.entropy_floor, rounds)
 
     def _publish(self, report: Report, findings: Findings) -> list[Path]:
         """Writes the report's files and says of each trial what it is; the files."""

@@ -17,7 +17,8 @@ from trainables.variants import BASELINE, load_variant
 @dataclass(frozen=True)
 class SearchPlan:
     """What is run: each baseline on `baseline_seeds` seeds, `trials` trials for each variant, and each
-    variant's best configuration again on `replicates` fresh seeds.
+    variant's best configuration again on `replicates` fresh seeds, and on more, up to `most_replicates`,
+    where these do not decide.
 
     A variant without searched knobs has nothing to pick: its trials are repeats on several seeds, and it
     is not replicated.
@@ -28,6 +29,7 @@ class SearchPlan:
     trials: int
     baseline_seeds: int
     replicates: int
+    most_replicates: int
     seed: int
 
     @classmethod
@@ -39,6 +41,7 @@ class SearchPlan:
             spec.trials,
             spec.baseline_seeds,
             spec.replicates,
+            spec.most_replicates,
             spec.seed,
         )
 

@@ -1,10 +1,10 @@
 """SweepSearcher: Optuna's ask and tell, in the order of a sweep, as a Ray Tune searcher.
 
 First the baselines, then the search, one study a variant, in turns and with equal budgets, then each
-variant's best configuration once more on fresh seeds. The objective is NLL + KL on validation less that of
-the baseline with the same decoder: what counts is the gain, not the decoder's strength. What is asked
-depends on the seed and on what has been told alone, and the whole state, samplers included, travels in the
-searcher's checkpoint.
+variant's best configuration once more on fresh seeds, and again while these do not decide. The objective is
+NLL + KL on validation less that of the baseline with the same decoder: what counts is the gain, not the
+decoder's strength. What is asked depends on the seed and on what has been told alone, and the whole state,
+samplers included, travels in the searcher's checkpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pickle
 import warnings
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,19 @@ from ray.tune.utils import flatten_dict
 
 from orchestrator.search.configurations import Configuration, configuration, unseen
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.search.trial_plan import Ended, TrialPlan
 from orchestrator.spec.overrides import VariantPlan
 from trainables.variants import load_variant
 
 OBJECTIVE = "best/nll_plus_kl"
 PROPOSALS = 20
 """So often the sampler may propose what has been asked for already."""
+Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
-_STATE = ("plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines")
+_STATE = (
+    "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
+    "_fresh_ended", "_round",
+)  # fmt: skip
 
 
 @dataclass
@@ -62,11 +66,19 @@ class _Asked:
 
 class SweepSearcher(Searcher):
     """See the module. `suggest` returns None while as many run as may, and while it waits for everything
-    to end before replicating."""
+    to end before replicating.
 
-    def __init__(self, plan: SearchPlan) -> None:
+    Args:
+        undecided: from what has run on seeds that took no part in the search, a trial of each configuration
+            that needs one seed more; None where there are no more than the planned ones.
+    """
+
+    def __init__(self, plan: SearchPlan, undecided: Undecided | None = None) -> None:
         super().__init__()
         self.plan = plan
+        self._undecided = undecided
+        self._fresh_ended: list[Ended] = []
+        self._round = 0  # of fresh seeds beyond the first
         self._most: int | None = None
         self._first: deque[TrialPlan] = deque(plan.baseline_trials())
         self._studies = {study.variant: _Study(study, _new_study(study, plan)) for study in plan.variants}
@@ -79,7 +91,12 @@ class SweepSearcher(Searcher):
     @property
     def finished(self) -> bool:
         """Whether everything has been asked for and told."""
-        return self._last is not None and not (self._last or self._lost or self._running)
+        return self._last is not None and not (self._last or self._lost or self._running or self._rounds_left)
+
+    @property
+    def _rounds_left(self) -> bool:
+        """Whether more fresh seeds may be asked for."""
+        return self._undecided is not None and self._round < self.plan.most_replicates - self.plan.replicates
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """Takes over from Tune's own limiter, which after a restore would hold to the earlier limit."""
@@ -91,7 +108,7 @@ class SweepSearcher(Searcher):
             return None
         asked = self._next()
         if asked is None:
-            return Searcher.FINISHED if self._last is not None else None
+            return Searcher.FINISHED if self._last is not None and not self._rounds_left else None
         self._running[trial_id] = asked
         return asked.plan.config()
 
@@ -107,6 +124,8 @@ class SweepSearcher(Searcher):
         failed = value is None and (result or {}).get("failure") is None
         if failed:
             self._failed[trial_id] = asked
+        if value is not None and asked.plan.fresh:
+            self._fresh_ended.append(_ended(trial_id, asked.plan, result or {}))
         if asked.number is None:
             if asked.plan.kind == "baseline" and value is not None and math.isfinite(value):
                 self._baselines.setdefault(_decoder(asked.plan), []).append(value)
@@ -163,6 +182,8 @@ class SweepSearcher(Searcher):
             return self._ask(min(unfinished, key=lambda study: study.asked))
         if self._last is None and not self._running:
             self._last = deque(self._replicates())
+        while self._rounds_left and not (self._last or self._running):
+            self._last = deque(self._one_seed_more())
         return _Asked(self._last.popleft()) if self._last else None
 
     def _ask(self, study: _Study) -> _Asked:
@@ -219,6 +240,15 @@ class SweepSearcher(Searcher):
                 if plan is not None and number < repeats:
                     yield self.plan.replicate(plan, number)
 
+    def _one_seed_more(self) -> Iterator[TrialPlan]:
+        """The next round: a fresh seed for each configuration that is not decided; the last round if for
+        none."""
+        assert self._undecided is not None
+        number = self.plan.replicates + self._round
+        undecided = self._undecided(self._fresh_ended)
+        self._round = self._round + 1 if undecided else self.plan.most_replicates
+        return iter([self.plan.replicate(plan, number) for plan in undecided])
+
 
 class ReconcileCallback(tune.Callback):
     """Lets the searcher reconcile itself with Tune's trials, once, before anything else happens."""
@@ -230,6 +260,11 @@ class ReconcileCallback(tune.Callback):
         if self._searcher is not None:
             self._searcher.reconcile(trials)
             self._searcher = None
+
+
+def _ended(trial_id: str, plan: TrialPlan, result: Mapping[str, Any]) -> Ended:
+    final = {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
+    return Ended(trial_id, plan, final, result["losses_N"])
 
 
 def _decoder(plan: TrialPlan) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainables.model.variant import Variant
 from trainables.variants import load_variant
 
@@ -33,6 +36,11 @@ class TrialPlan:
         return load_variant(self.variant).with_knobs(self.knobs)
 
     @property
+    def fresh(self) -> bool:
+        """Whether its seed took no part in a selection."""
+        return self.kind != "trial" or not self.searched
+
+    @property
     def label(self) -> str:
         """The searched knobs as text, "cycles=4 ramp_share=0.5"; empty where there are none."""
         return " ".join(f"{knob}={short(self.knobs[knob])}" for knob in self.searched)
@@ -53,6 +61,16 @@ class TrialPlan:
         return cls(
             config["variant"], config["kind"], config["knobs"], config["seed"], tuple(config["searched"])
         )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that was trained to its end: its final figures, and NLL + KL of each test sentence."""
+
+    trial_id: str
+    plan: TrialPlan
+    final: Mapping[str, float]
+    losses_N: NDArray[np.float32]
 
 
 def short(value: object) -> str:

@@ -94,6 +94,8 @@ class SweepSpec(BaseModel):
         seed: of everything random.
         baseline_seeds: trials of each baseline.
         replicates: how often each variant's best configuration is run again on a fresh seed.
+        max_replicates: up to how many fresh seeds one gets that looks better than its baseline while that is
+            not decided; None is twice `replicates`.
         knobs: fixed in each chosen variant that has them, and in the baselines; those of the preset, or of
             the corpus's usual one, are filled in.
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
@@ -122,8 +124,9 @@ class SweepSpec(BaseModel):
     trials: Count = 4
     epochs: Length = Field(default=_BY_DEFAULT, validate_default=True)
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
-    baseline_seeds: Count = 3
+    baseline_seeds: Count = 5
     replicates: Annotated[int, Field(ge=0)] = 3
+    max_replicates: Annotated[int, Field(ge=0)] | None = None
     knobs: Entries = {}
     ranges: Entries = {}
     resources: Annotated[Resources, _EMPTY] = Resources()
@@ -171,6 +174,11 @@ class SweepSpec(BaseModel):
     def checkpoint_folder(self) -> str:
         """The path or address below which the trials of this sweep keep their checkpoints."""
         return f"{self.checkpoints}/{self.name}" if self.checkpoints else str(self.folder)
+
+    @property
+    def most_replicates(self) -> int:
+        """`max_replicates`, or its default."""
+        return 2 * self.replicates if self.max_replicates is None else self.max_replicates
 
     def search_spaces(self, longest: int | None = None) -> dict[str, VariantPlan]:
         """The fixed knobs and the distributions of each variant; `longest` is the longest sentence's words,
@@ -281,6 +289,14 @@ class SweepSpec(BaseModel):
             value = {name: {} for name in value}
         else:
             raise ValueError(f"variants must be a list of names or a mapping of names, got {shown(value)}")
+        return value
+
+    @field_validator("max_replicates")
+    @classmethod
+    def _not_fewer(cls, value: int | None, info: ValidationInfo) -> int | None:
+        least = info.data.get("replicates", 0)
+        if value is not None and value < least:
+            raise ValueError(f"max_replicates must be >= replicates, {least}, got {value}")
         return value
 
     @field_validator("preset")

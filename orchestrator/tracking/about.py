@@ -31,6 +31,8 @@ def sweep_params(spec: SweepSpec, corpus: Corpus) -> dict[str, str]:
         "epochs": str(spec.epochs),
         "trials": str(spec.trials),
         "seed": str(spec.seed),
+        "replicates": str(spec.replicates),
+        "max_replicates": str(spec.most_replicates),
     }
     floor = corpus.entropy_floor
     return params if floor is None else params | {"entropy_floor": repr(floor)}

@@ -87,7 +87,7 @@ class Adam(Optimizer, name="adam"):
 
     learning_rate: float = 0.002
     decay_factor: float = 0.3
-    decay_patience: int = 3
+    decay_patience: int = 5
     decay_margin: float = 1e-4
     decay_from: int = 0
     max_decays: int = 0

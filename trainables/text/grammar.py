@@ -85,7 +85,7 @@ _SENTENCES = math.prod(map(len, THEMES)) * len(_FILLER_PAIRS) * _SYNONYMS ** (2 
 # 2 ln 8 (place, occasion) + ln 30 (ordered pair of fillers) + 4 ln 3 (synonyms) = 11.95 nats per sentence.
 ENTROPY = math.log(_SENTENCES)
 
-SENTENCES = (1200, 400, 1000)
+SENTENCES = (1400, 400, 1000)
 """In train, valid and test."""
 
 

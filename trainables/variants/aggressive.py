@@ -1,6 +1,6 @@
 """Aggressive training of the inference network before each step of the generator.
 
-With `kl_start` below 1 it is combined with linear annealing, as in the paper's best runs.
+It is combined with linear annealing, as in the paper's best runs; `kl_start` 1 leaves that out.
 """
 
 from trainables.model.variant import Variant
@@ -11,6 +11,6 @@ from trainables.parts.updates import Aggressive
 VARIANT = Variant(
     name="aggressive",
     paper="He et al. 2019, Lagging Inference Networks and Posterior Collapse in Variational Autoencoders",
-    rate=Rate(schedule=Annealed(kl_start=1.0)),
+    rate=Rate(schedule=Annealed(kl_start=0.1)),
     updates=Aggressive(),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from optuna.distributions import BaseDistribution
 
 from orchestrator.analysis.results import TrialResult
+from orchestrator.analysis.verdict import SeedRounds
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class StoredSweep:
         corpus_digest: None where it was not recorded; sweeps with the same one share their test sentences.
         entropy_floor: of the corpus in nats per sentence, None where it is unknown.
         results: the trials in the sweep's order.
+        rounds: how the number of fresh seeds was decided; None where it was not recorded.
         distributions: what was searched, by variant and knob.
         notes: what is missing, a sentence each.
     """
@@ -33,5 +35,6 @@ class StoredSweep:
     corpus_digest: str | None
     entropy_floor: float | None
     results: tuple[TrialResult, ...]
+    rounds: SeedRounds | None = None
     distributions: Mapping[str, Mapping[str, BaseDistribution]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -128,7 +128,7 @@ def test_corpus() -> None:
     assert corpus.name == "embedded"
     assert corpus.entropy_floor == ENTROPY
     assert corpus.label_names == tuple(place.named[0] for place in PLACES)
-    assert sum(corpus.label_counts) == 1200
+    assert sum(corpus.label_counts) == 1400
     assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == list(SENTENCES)
     # The specials, the themes, and 27 words that stand in the fillers or the frame.
     assert len(corpus.vocabulary) == 4 + 96 + 27

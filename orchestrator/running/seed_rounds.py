@@ -1,0 +1,36 @@
+"""Which configurations need one fresh seed more: the rule between the rounds of `SweepSearcher`.
+
+A seed more goes where a remedy looks better than its baseline by more than a tie, and the test has not
+decided it. What is clear, or behind, gets none. `SeedRounds` says how the level is kept whatever this does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.analysis.frontier import configurations
+from orchestrator.analysis.results import TrialResult, losses_by_trial, runs_frame
+from orchestrator.analysis.verdict import MARGIN, SeedRounds, Verdict
+from orchestrator.search.trial_plan import Ended, TrialPlan
+from orchestrator.spec.sweep_spec import SweepSpec
+
+
+def seed_rounds(spec: SweepSpec) -> SeedRounds:
+    """How a sweep decides the number of fresh seeds."""
+    return SeedRounds(spec.replicates, spec.most_replicates)
+
+
+def undecided(rounds: SeedRounds, ended: Sequence[Ended]) -> list[TrialPlan]:
+    """A replicate of each configuration that needs one more.
+
+    Args:
+        ended: all trials on seeds that took no part in the search.
+    """
+    results = [TrialResult(each.trial_id, each.plan, each.final, {}, each.losses_N) for each in ended]
+    if not results:
+        return []
+    table = configurations(runs_frame(results), losses_by_trial(results), rounds=rounds)
+    open_ = (table["kind"] == "replicate") & (table["gain_verdict"] == Verdict.UNDECIDED)
+    open_ &= (table["gain"] > MARGIN * table["baseline_nll"]) & (table["runs"] < rounds.most)
+    plans = {each.trial_id: each.plan for each in ended}
+    return [plans[trial_id] for trial_id in table.loc[open_, "trial_id"]]
