@@ -69,7 +69,8 @@ class SweepProgress:
 
     @property
     def total(self) -> int:
-        return sum(self.time_left.planned.values())
+        """Trials in all: the planned ones, and those that came on top because the test had not decided."""
+        return max(sum(self.time_left.planned.values()), len(self.finished) + len(self.running))
 
     def best(self) -> dict[str, FinishedTrial]:
         """The lowest NLL + KL on validation so far, by variant."""

@@ -264,7 +264,7 @@ class ReconcileCallback(tune.Callback):
 
 def _ended(trial_id: str, plan: TrialPlan, result: Mapping[str, Any]) -> Ended:
     final = {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
-    return Ended(trial_id, plan, final, result["losses_N"])
+    return Ended(trial_id, plan, final, result.get("losses_N"))
 
 
 def _decoder(plan: TrialPlan) -> str:

@@ -65,12 +65,13 @@ class TrialPlan:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that was trained to its end: its final figures, and NLL + KL of each test sentence."""
+    """A trial that was trained to its end: its final figures, and NLL + KL of each test sentence
+    where that is known."""
 
     trial_id: str
     plan: TrialPlan
     final: Mapping[str, float]
-    losses_N: NDArray[np.float32]
+    losses_N: NDArray[np.float32] | None
 
 
 def short(value: object) -> str:

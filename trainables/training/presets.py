@@ -87,7 +87,7 @@ EMBEDDED = Preset(
     name="embedded",
     source="this project: what the embedded corpus is trained with unless something else is asked for",
     epochs=_EPOCHS,
-    knobs={"decoder": "dilated", "dropout": 0.2, "batch_size": 64, "learning_rate": 0.004},
+    knobs={"decoder": "dilated", "dropout": 0.2, "batch_size": 32, "learning_rate": 0.003},
 )
 
 PRESETS = {preset.name: preset for preset in (REFERENCE,)}

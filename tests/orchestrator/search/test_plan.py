@@ -7,6 +7,7 @@ import pytest
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.trial_plan import TrialPlan, short
 from orchestrator.spec.sweep_spec import SweepSpec
+from trainables.training.presets import EMBEDDED
 
 
 def plan_of(**options: Any) -> SearchPlan:
@@ -49,7 +50,7 @@ def test_seeds_of_searched_trials_and_replicates() -> None:
     assert [plan.searched_trial(vanilla, number, {}).seed for number in range(3)] == [5, 6, 7]
     trials = [plan.searched_trial(cyclical, number, found) for number in range(3)]
     assert [trial.seed for trial in trials] == [5] * 3
-    assert trials[0].knobs == {"word_keep_rate": 0.9, **found}
+    assert trials[0].knobs == {**EMBEDDED.knobs, "word_keep_rate": 0.9, **found}
     assert trials[0].searched == ("cycles", "ramp_share")
     again = [plan.replicate(trials[0], number) for number in range(2)]
     assert [trial.seed for trial in again] == [6, 7]  # none that took part in the search
@@ -72,9 +73,10 @@ def test_a_plan_as_tunes_configuration_and_back() -> None:
 
 
 def test_a_search_of_what_the_baseline_has_fixed_is_said() -> None:
-    spec = SweepSpec.load(None, {"name": "s", "variants": "vanilla,cyclical"})
-    assert SearchPlan.of(spec).cautions() == []
-    unfair = spec.model_copy(update={"ranges": {"learning_rate": [0.001, 0.01], "cycles": [1, 3]}})
+    said = {"name": "s", "variants": ["vanilla", "cyclical"]}
+    assert SearchPlan.of(SweepSpec.model_validate(said)).cautions() == []
+    ranges = {"learning_rate": [0.001, 0.01], "cycles": [1, 3]}
+    unfair = SweepSpec.model_validate({**said, "ranges": ranges})
     assert SearchPlan.of(unfair).cautions() == [
         f"{name} searches learning_rate, its baseline does not: some gain may be theirs"
         for name in ("vanilla", "cyclical")
