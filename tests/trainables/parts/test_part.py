@@ -84,6 +84,15 @@ def test_a_slot_is_filled_before_its_knobs_are_set() -> None:
     assert Drawing().with_knobs({"shape": "box", "filled": True, "width": 5}) == expected
 
 
+def test_a_part_in_anothers_place_takes_over_what_that_has_set() -> None:
+    skip = load_variant("skip")
+    assert skip.knobs()["skip_connections"]
+    assert skip.with_knobs({"decoder": "dilated"}).knobs()["skip_connections"]
+    assert not skip.with_knobs({"decoder": "dilated", "skip_connections": False}).knobs()["skip_connections"]
+    dropped = load_variant("vanilla").with_knobs({"dropout": 0.3}).with_knobs({"decoder": "dilated"})
+    assert (dropped.knobs()["dropout"], dropped.knobs()["dilation"]) == (0.3, "S")
+
+
 def test_the_decoder_is_a_slot_of_a_variant() -> None:
     variant = load_variant("annealed").with_knobs({"dilation": "M", "decoder": "dilated"})
     assert variant.decoder == DilatedDecoder(dilation="M")

@@ -8,7 +8,15 @@ import torch
 
 from trainables.model.text_vae import TextVAE
 from trainables.train import main
-from trainables.training.presets import PRESETS, REFERENCE, Preset, UnknownPresetError, load_preset
+from trainables.training.presets import (
+    EMBEDDED,
+    PRESETS,
+    REFERENCE,
+    Preset,
+    UnknownPresetError,
+    load_preset,
+    usual_preset,
+)
 from trainables.variants import load_variant, variant_names
 
 TINY = ["embedding_size=4", "hidden_size=4", "latent_size=2"]
@@ -83,6 +91,29 @@ def test_initial_weights_are_the_published_ones() -> None:
         assert 0.9 * bound < float(parameter.detach().abs().max()) <= bound, name
         error = 4 * bound / (3 * parameter.numel()) ** 0.5
         assert float(parameter.detach().mean()) == pytest.approx(0, abs=error), name
+
+
+def test_the_embedded_corpus_has_a_usual_one_and_others_have_none() -> None:
+    assert usual_preset("embedded") is EMBEDDED
+    assert usual_preset("ptb:data") is None
+    variant = load_variant("vanilla")
+    assert variant.with_knobs(EMBEDDED.knobs_for(variant)).decoder_label == "dilated-S"
+
+
+def test_the_command_takes_the_corpus_s_usual_one_unless_a_preset_is_asked_for(tmp_path: Path) -> None:
+    asked = {"usual": [], "own": ["--set", "decoder=lstm"], "asked": ["--preset", "reference"]}
+    found = {}
+    for name, more in asked.items():
+        target = tmp_path / f"{name}.json"
+        settings = [word for knob in TINY for word in ("--set", knob)]
+        assert main(["--variant", "vanilla", *more, *settings, *QUICK, "--json", str(target)]) == 0
+        knobs = json.loads(target.read_text())["knobs"]
+        found[name] = [knobs[knob] for knob in ("decoder", "batch_size", "dropout", "optimizer")]
+    assert found == {
+        "usual": ["dilated", 32, 0.2, "adam"],
+        "own": ["lstm", 32, 0.2, "adam"],
+        "asked": ["lstm", 32, 0.5, "sgd"],
+    }
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
