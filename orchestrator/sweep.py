@@ -113,10 +113,13 @@ def main(
         _option("Epochs of each trial; auto: while validation improves.", _HOW_MUCH, "auto", metavar="N"),
     ] = None,
     baseline_seeds: Annotated[
-        int | None, _option("Trials of each baseline.", _HOW_MUCH, "3", metavar="N")
+        int | None, _option("Trials of each baseline.", _HOW_MUCH, "5", metavar="N")
     ] = None,
     replicates: Annotated[
         int | None, _option("Fresh seeds of each variant's best.", _HOW_MUCH, "3", metavar="N")
+    ] = None,
+    max_replicates: Annotated[
+        int | None, _option("The same, while they do not decide.", _HOW_MUCH, "2 × replicates", metavar="N")
     ] = None,
     seed: Annotated[int | None, _option("Seed of everything random.", _HOW_MUCH, "0", metavar="N")] = None,
     cpus: Annotated[float | None, _option("CPUs of each trial.", _WHERE, "1", metavar="N")] = None,

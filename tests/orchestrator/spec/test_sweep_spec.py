@@ -19,7 +19,7 @@ EPOCHS = "epochs must be auto, a number of epochs >= 1, or {planned: …, most: 
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, epochs, seed,"
-    " baseline_seeds, replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
+    " baseline_seeds, replicates, max_replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
     " final_iw_samples, final_iw_sentences, models, tracking_uri, storage, checkpoints"
 )
 
@@ -51,13 +51,8 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     spec = load(text, name="a")
     assert spec == SweepSpec.load(None, {"name": "a"})
     assert list(spec.variants) == NAMES
-    assert (spec.trials, spec.epochs, spec.seed, spec.baseline_seeds, spec.replicates) == (
-        4,
-        Length(),
-        0,
-        3,
-        3,
-    )
+    assert (spec.trials, spec.epochs, spec.seed) == (4, Length(), 0)
+    assert (spec.baseline_seeds, spec.replicates, spec.most_replicates) == (5, 3, 6)
     assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (Embedded(), 10_000, None)
     assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, 0, None)
     assert (spec.iw_samples, spec.iw_sentences) == (100, 200)
@@ -108,6 +103,7 @@ NAME_RULE = "name must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and begin
     ("text", "message"),
     [
         ("trials: 0", "1: trials must be >= 1, got 0"),
+        ("replicates: 3\nmax_replicates: 2", "2: max_replicates must be >= replicates, 3, got 2"),
         ("\n\nepochs: 1.5", f"3: {EPOCHS}, got 1.5"),
         ("epochs: yes", f"1: {EPOCHS}, got True"),
         ("trials: '3'", "1: trials must be an integer, got '3'"),
@@ -323,9 +319,14 @@ variants:
 trials: 4
 epochs: auto
 seed: 0
-baseline_seeds: 3
+baseline_seeds: 5
 replicates: 3
-knobs: {{}}
+max_replicates: null
+knobs:
+  decoder: dilated
+  dropout: 0.2
+  batch_size: 32
+  learning_rate: 0.003
 ranges: {{}}
 resources:
   cpus: 2.0
