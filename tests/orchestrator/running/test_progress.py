@@ -43,7 +43,7 @@ PLANNED = {"language_model": 2, "vanilla": 3, "cyclical": 5}
 def progress(
     concurrency: int = 2, planned: Mapping[str, int] = PLANNED, epochs: int = 10, name: str = "s"
 ) -> SweepProgress:
-    return SweepProgress(name, TimeLeft(epochs, planned, TYPICAL, concurrency))
+    return SweepProgress(name, TimeLeft(epochs, epochs, planned, TYPICAL, concurrency))
 
 
 def done(plan: TrialPlan, seconds: float, total: float = 12.0) -> FinishedTrial:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.running.time_left import INNER_STEPS, WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
+from orchestrator.running.time_left import INNER_STEPS, LONGER, WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
 from orchestrator.search.trial_plan import TrialPlan
 
 BASELINE = TrialPlan("language_model", "baseline", {}, 1)
@@ -21,8 +21,10 @@ TYPICAL = {plan.variant: plan for plan in (BASELINE, VANILLA, AGGRESSIVE)}
 RECORD = Path(__file__).with_name("default_sweep.csv")
 
 
-def left(trials: list[TrialCost], *, slots: int = 1, epochs: int = 10, **planned: int) -> float | None:
-    return TimeLeft(epochs, planned, TYPICAL, slots).seconds(trials)
+def left(
+    trials: list[TrialCost], *, slots: int = 1, epochs: int = 10, most: int = 10, **planned: int
+) -> float | None:
+    return TimeLeft(epochs, most, planned, TYPICAL, slots).seconds(trials)
 
 
 def test_nothing_is_known_before_the_first_epoch() -> None:
@@ -78,6 +80,18 @@ def test_the_last_trial_has_a_slot_to_itself() -> None:
     assert left(running, slots=2, vanilla=3) == pytest.approx(10.0 + 20.0)
 
 
+def test_where_validation_ends_trainings_those_that_have_ended_tell_how_long_they_are() -> None:
+    """30 epochs, 10 planned, 40 at most; before any has ended 1.8 times the planned ones, or the most."""
+    running = TrialCost(VANILLA, Spent(4, 40, 0, 8.0))
+    assert left([running], most=40, vanilla=1) == pytest.approx(2.0 * (LONGER * 10 - 4))
+    assert left([running], most=12, vanilla=1) == pytest.approx(2.0 * 8)
+    done = TrialCost(VANILLA, Spent(30, 300, 0, 60.0), other=0.0)
+    assert left([done, running], most=40, vanilla=3) == pytest.approx(2.0 * (26 + 30))
+    late = TrialCost(VANILLA, Spent(35, 350, 0, 70.0))
+    assert left([done, late], most=40, vanilla=2) == 0.0
+    assert [TimeLeft(10, most, {}, TYPICAL, 1).place(7) for most in (10, 40)] == ["7/10", "7"]
+
+
 def costs_at(record: pd.DataFrame, now: float) -> list[TrialCost]:
     """What a sweep knows at that second of its record."""
     costs = []
@@ -101,7 +115,7 @@ def test_after_a_fifth_of_a_sweep_the_estimate_is_within_thirty_per_cent() -> No
     planned = record.groupby("variant", sort=False).trial.nunique().to_dict()
     typical = {variant: TrialPlan(variant, "trial", {}, 1) for variant in planned}
     typical["aggressive"] = TrialPlan("aggressive", "trial", {"aggressive_epochs": 1}, 1)
-    estimate = TimeLeft(int(record.epoch.max()), planned, typical, 2)
+    estimate = TimeLeft(int(record.epoch.max()), int(record.epoch.max()), planned, typical, 2)
     begin, end = record.begin.min(), record.end.max()
     wrong = {}
     for part in range(20, 96):

@@ -14,13 +14,14 @@ from orchestrator.spec.errors import SpecError
 from orchestrator.spec.length import Length
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.sources import Embedded, PlainText
+from trainables.training.presets import EMBEDDED
 
 EPOCHS = "epochs must be auto, a number of epochs >= 1, or {planned: …, most: …} with 1 <= planned <= most"
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, epochs, seed,"
-    " baseline_seeds, replicates, max_replicates, knobs, ranges, resources, max_concurrent, iw_samples, iw_sentences,"
-    " final_iw_samples, final_iw_sentences, models, tracking_uri, storage, checkpoints"
+    " baseline_seeds, replicates, max_replicates, knobs, ranges, resources, max_concurrent, iw_samples,"
+    " iw_sentences, final_iw_samples, final_iw_sentences, models, tracking_uri, storage, checkpoints"
 )
 
 
@@ -216,7 +217,7 @@ def test_chosen_variants_keep_what_the_file_says_of_them() -> None:
     text = "variants:\n  cyclical: {knobs: {cycles: 2}}\n  annealed: {knobs: {kl_start: 0.1}}\n"
     spec = load(text, variants="vanilla,cyclical")
     assert list(spec.variants) == ["vanilla", "cyclical"]
-    assert spec.search_spaces()["cyclical"].knobs == {"cycles": 2}
+    assert spec.search_spaces()["cyclical"].knobs == {**EMBEDDED.knobs, "cycles": 2}
 
 
 def test_set_fixes_a_knob_whatever_the_file_says() -> None:
@@ -227,13 +228,24 @@ variants:
   cyclical: {ranges: {word_keep_rate: [0, 1]}}
 """
     plans = load(text, set=["word_keep_rate=0.75", "posterior_bias=false"]).search_spaces()
-    assert [plan.knobs for plan in plans.values()] == [{"word_keep_rate": 0.75, "posterior_bias": False}] * 2
+    fixed = {**EMBEDDED.knobs, "word_keep_rate": 0.75, "posterior_bias": False}
+    assert [plan.knobs for plan in plans.values()] == [fixed] * 2
     assert all("word_keep_rate" not in plan.distributions for plan in plans.values())
 
 
 def test_set_knows_knobs_of_parts_that_stand_in_no_variant() -> None:
     plan = load("", set=["initialization=uniform", "init_range=1e-2"]).search_spaces()["vanilla"]
-    assert plan.knobs == {"initialization": "uniform", "init_range": 0.01}
+    assert plan.knobs == {**EMBEDDED.knobs, "initialization": "uniform", "init_range": 0.01}
+
+
+def test_the_embedded_corpus_has_usual_knobs_under_what_is_said() -> None:
+    assert load("").knobs == EMBEDDED.knobs
+    assert load("knobs: {decoder: lstm}").knobs == {**EMBEDDED.knobs, "decoder": "lstm"}
+    assert "dropout" not in load("ranges: {dropout: [0, 0.5]}").knobs
+    assert load("preset: reference").knobs["batch_size"] == 32
+    assert load("preset: reference").epochs == Length.parse(100)
+    assert load("preset: reference\nepochs: 3").epochs == Length.parse(3)
+    assert load("corpus: data.txt").knobs == {}
 
 
 # -- reading back ------------------------------------------------------------------------------------
