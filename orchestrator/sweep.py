@@ -106,7 +106,7 @@ def main(
         str | None, _option("Published procedure: reference.", _WHAT, "none", metavar="NAME")
     ] = None,
     trials: Annotated[
-        int | None, _option("Configurations of each variant.", _HOW_MUCH, "4", metavar="N")
+        int | None, _option("Configurations of each variant.", _HOW_MUCH, "3", metavar="N")
     ] = None,
     epochs: Annotated[
         str | None,

@@ -121,7 +121,7 @@ class SweepSpec(BaseModel):
     deduplicate: bool = False
     preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
-    trials: Count = 4
+    trials: Count = 3
     epochs: Length = Field(default=_BY_DEFAULT, validate_default=True)
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     baseline_seeds: Count = 5

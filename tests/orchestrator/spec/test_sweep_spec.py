@@ -52,7 +52,7 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     spec = load(text, name="a")
     assert spec == SweepSpec.load(None, {"name": "a"})
     assert list(spec.variants) == NAMES
-    assert (spec.trials, spec.epochs, spec.seed) == (4, Length(), 0)
+    assert (spec.trials, spec.epochs, spec.seed) == (3, Length(), 0)
     assert (spec.baseline_seeds, spec.replicates, spec.most_replicates) == (5, 3, 6)
     assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (Embedded(), 10_000, None)
     assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, 0, None)
@@ -328,7 +328,7 @@ variants:
     knobs:
       cycles: 2
   vanilla: {{}}
-trials: 4
+trials: 3
 epochs: auto
 seed: 0
 baseline_seeds: 5
