@@ -13,6 +13,7 @@ from orchestrator.common.environment import Environment
 from orchestrator.recorded.trial import Points, RecordedTrial
 from orchestrator.spec.dataset_source import DatasetSource
 from trainables.train import ALL
+from trainables.training.presets import usual_preset
 
 DIVERGED = "diverged"
 TIMES = ("seconds", "gpu_seconds")
@@ -125,9 +126,12 @@ def _points(record: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], float]
 
 
 def _settings(trial: RecordedTrial) -> list[tuple[str, str]]:
-    """Each knob that the trial sets, as text that reads back to exactly its value; slots first."""
-    slots = trial.plan.build().slots()
-    knobs = trial.plan.knobs
+    """Each knob that the trial sets, and each that the command would take from the corpus's usual preset, as
+    text that reads back to exactly its value; slots first."""
+    variant = trial.plan.build()
+    slots, preset = variant.slots(), usual_preset(str(trial.spec.corpus))
+    usual = preset.knobs_for(variant, trial.plan.knobs) if preset else {}
+    knobs = {**{knob: value for knob, value in variant.knobs().items() if knob in usual}, **trial.plan.knobs}
     first = [knob for knob in knobs if knob in slots]
     return [(knob, _text(knobs[knob])) for knob in (*first, *(knob for knob in knobs if knob not in slots))]
 

@@ -59,6 +59,7 @@ def test_the_whole_command(monkeypatch: pytest.MonkeyPatch) -> None:
         "python -m trainables.train --variant cyclical --corpus embedded --vocabulary-size 10000"
         " --max-sentences 100 --corpus-seed 7 --corpus-digest abc --epochs 5 --seed 11"
         " --iw-samples 8 --iw-sentences 9 --threads 1 --device cpu"
+        " --set decoder=lstm --set dropout=0.0 --set learning_rate=0.002 --set batch_size=16"  # not the usual
         " --set cycles=3 --set ramp_share=0.30000000000000004 --set word_keep_rate=1.0"
     )  # fmt: skip
 
@@ -87,7 +88,7 @@ def test_a_dataset_is_trained_by_the_module_that_can_read_it() -> None:
 
 def test_slots_go_first() -> None:
     plan = vanilla(dilation="1-2-4", decoder="dilated", skip_connections=True)
-    arguments = arguments_of(recorded(plan))
+    arguments = arguments_of(recorded(plan, corpus="texts"))
     assert arguments[-6:] == [
         "--set", "decoder=dilated", "--set", "dilation=1-2-4", "--set", "skip_connections=true",
     ]  # fmt: skip
