@@ -11,7 +11,7 @@ from orchestrator.spec.errors import shown
 
 AUTO = "auto"
 _PLANNED, _MOST = 20, 100
-_RULE = f"{AUTO}, a number of epochs >= 1, or {{planned: …, most: …}} with 1 <= planned <= most"
+RULE = f"{AUTO}, a number of epochs >= 1, or {{planned: …, most: …}} with 1 <= planned <= most"
 
 
 class Length(BaseModel):
@@ -53,11 +53,11 @@ class Length(BaseModel):
         numbers: dict[str, Any] = value if isinstance(value, dict) else {"planned": value, "most": value}
         whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers.values())
         if not (whole and numbers.keys() <= {"planned", "most"} and numbers):
-            raise ValueError(f"epochs must be {_RULE}, got {shown(value)}")
+            raise ValueError(f"epochs must be {RULE}, got {shown(value)}")
         planned = numbers.get("planned", min(_PLANNED, numbers.get("most", _PLANNED)))
         most = numbers.get("most", max(_MOST, planned))
         if not 1 <= planned <= most:
-            raise ValueError(f"epochs must be {_RULE}, got {shown(value)}")
+            raise ValueError(f"epochs must be {RULE}, got {shown(value)}")
         return cls(planned=planned, most=most)
 
     @model_serializer

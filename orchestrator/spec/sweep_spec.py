@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -28,6 +27,7 @@ from orchestrator.spec.errors import KeyPath, SpecError, lines, problems_of, sho
 from orchestrator.spec.file import SpecFile, dump, read_spec_file
 from orchestrator.spec.length import AUTO, Length
 from orchestrator.spec.options import with_options
+from orchestrator.spec.sections import EMPTY, Entries, Overrides, Resources
 from trainables.text.named_corpora import NAMED_KINDS
 from trainables.text.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
 from trainables.training.presets import Preset, load_preset, usual_preset
@@ -48,34 +48,6 @@ _BY_DEFAULT: Any = None  # replaced by the field's validator
 _CORPUS_KINDS = {**NAMED_KINDS, "datasets": DatasetSource.parse}
 
 Count = Annotated[int, Field(ge=1)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_EMPTY = BeforeValidator(lambda value: {} if value is None else value)  # a key with nothing below it
-Entries = Annotated[dict[str, Any], _EMPTY]
-
-
-class Resources(BaseModel):
-    """What each trial reserves on its node; a fraction of a GPU lets trials share one."""
-
-    model_config = _STRICT
-
-    cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
-    gpus: Amount = 0
-
-    @field_validator("gpus")
-    @classmethod
-    def _whole_gpus(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError(f"resources.gpus must be whole above 1, got {value!r}")
-        return value
-
-
-class Overrides(BaseModel):
-    """Fixed knobs and search ranges of one variant."""
-
-    model_config = _STRICT
-
-    knobs: Entries = {}
-    ranges: Entries = {}
 
 
 class SweepSpec(BaseModel):
@@ -94,10 +66,8 @@ class SweepSpec(BaseModel):
         seed: of everything random.
         baseline_seeds: trials of each baseline.
         replicates: how often each variant's best configuration is run again on a fresh seed.
-        max_replicates: up to how many fresh seeds one gets that looks better than its baseline while that is
-            not decided; None is twice `replicates`.
-        knobs: fixed in each chosen variant that has them, and in the baselines; those of the preset, or of
-            the corpus's usual one, are filled in.
+        max_replicates: up to how many seeds one gets while these do not decide; None is twice `replicates`.
+        knobs: fixed in each chosen variant that has them, and in the baselines; with those of the preset.
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
         resources: of each trial.
         max_concurrent: the most trials at a time; None is as many as the resources allow.
@@ -129,7 +99,7 @@ class SweepSpec(BaseModel):
     max_replicates: Annotated[int, Field(ge=0)] | None = None
     knobs: Entries = {}
     ranges: Entries = {}
-    resources: Annotated[Resources, _EMPTY] = Resources()
+    resources: Annotated[Resources, EMPTY] = Resources()
     max_concurrent: Count | None = None
     iw_samples: Count = 100
     iw_sentences: Count = 200
@@ -219,8 +189,7 @@ class SweepSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
-        usual = usual_preset(str(self.corpus))
-        preset = usual if self.preset is None else load_preset(self.preset)
+        preset = load_preset(self.preset) if self.preset else usual_preset(str(self.corpus))
         if preset is not None:
             self._fill_in(preset)
         self._plans()

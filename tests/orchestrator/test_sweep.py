@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator.running.folder import prepare_folder
+from orchestrator.spec.length import RULE
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.sweep import app
 from tests.paths import ROOT
@@ -68,7 +69,8 @@ def test_help_fits_the_terminal(columns: int) -> None:
 def test_the_defaults_in_the_help_are_those_of_the_spec() -> None:
     shown = " ".join(process("--help", columns=200).stdout.split())
     spec = SweepSpec.load(None, {"name": "a"})
-    for option in ("trials", "epochs", "baseline_seeds", "replicates", "seed"):
+    assert "--epochs N Epochs of each trial; auto: while validation improves. [default: auto]" in shown
+    for option in ("trials", "baseline_seeds", "replicates", "seed"):
         entry = shown[shown.index(f"--{option.replace('_', '-')} N ") :]
         assert entry[entry.index("[default: ") :].startswith(f"[default: {getattr(spec, option)}]")
     assert "[default: sqlite:///mlflow.db]" in shown
@@ -114,7 +116,7 @@ def test_mistakes_end_with_status_2_on_stderr(folder: Path) -> None:
     [
         (
             ["--trials", "0", "--epochs", "0"],
-            "--trials: trials must be >= 1, got 0\nerror: --epochs: epochs must be >= 1, got 0",
+            "--trials: trials must be >= 1, got 0\nerror: --epochs: epochs must be {epochs}, got 0",
         ),
         (
             ["--set", "cycels=3"],
@@ -144,7 +146,7 @@ def test_mistakes_end_with_status_2_on_stderr(folder: Path) -> None:
 )
 def test_a_mistake(folder: Path, arguments: list[str], message: str) -> None:
     done = sweep(*arguments)
-    assert done.stderr == f"error: {message.format(folder=folder, cpus=os.cpu_count())}\n"
+    assert done.stderr == f"error: {message.format(folder=folder, cpus=os.cpu_count(), epochs=RULE)}\n"
     assert (done.exit_code, done.stdout) == (2, "")
     assert list(folder.iterdir()) == []
 
@@ -170,28 +172,29 @@ def test_resuming_with_other_options(folder: Path) -> None:
 
 
 def test_a_dry_run_shows_the_plan_and_leaves_nothing(folder: Path) -> None:
+    (folder / "text.txt").write_text("".join(f"a b c {word} e\n" for word in range(200)))
     (folder / "spec.yaml").write_text(
-        "variants: [vanilla, cyclical, dilated]\nranges: {dilation: [S, [1, 2]]}\n"
+        "corpus: text.txt\nvariants: [vanilla, cyclical, dilated]\nranges: {dilation: [S, [1, 2]]}\n"
     )
     done = sweep("spec.yaml", "--name", "a", "--trials", "5", "--set", "cycles=3", "--dry-run")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert [path.name for path in folder.iterdir()] == ["spec.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["spec.yaml", "text.txt"]
     text, table = done.stdout.split("\n\n", 1)
     (folder / "again.yaml").write_text(text)
     assert SweepSpec.load(folder / "again.yaml").to_yaml() == text + "\n"
     rows = [line.split() for line in table.splitlines() if line.strip()]
     assert table.endswith("trials: of the search + of its best configuration on fresh seeds\n")
     assert rows[2:-1] == [
-        ["language_model", "decoder", "=", "lstm", "3"],
-        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "S", "3"],
-        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "1-2", "3"],
+        ["language_model", "decoder", "=", "lstm", "5"],
+        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "S", "5"],
+        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "1-2", "5"],
         ["vanilla", "–", "5"],
         ["cyclical", "cycles", "=", "3", "5", "+", "3"],
         ["ramp_share:", "0.25", "to", "1"],
         ["word_keep_rate:", "0", "to", "1"],
         ["dilated", "dilation:", "S,", "1-2", "5", "+", "3"],
         ["word_keep_rate:", "0", "to", "1"],
-        ["in", "all", "30", "trials", "of", "12", "epochs", "30"],
+        ["in", "all", "36", "trials", "of", "20", "to", "100", "epochs", "36"],
     ]
 
 

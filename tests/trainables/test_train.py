@@ -42,7 +42,7 @@ def test_the_command_itself() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     title, corpus, header, first, second, *final = done.stdout.splitlines()
     assert title.startswith("cyclical (Fu et al. 2019")
-    assert corpus.startswith("corpus embedded: 48 / 4 / 4 sentences, 129 words  entropy floor ")
+    assert corpus.startswith("corpus embedded: 48 / 4 / 4 sentences, 127 words  entropy floor ")
     columns = ["epoch", "NLL", "KL", "NLL+KL", "MI", "AU", "KL weight", "inner steps", "words/s", "time left"]
     assert re.split(r" {2,}", header) == columns
     for number, line in enumerate((first, second), 1):
@@ -90,7 +90,7 @@ def test_a_diverging_training_ends_with_1(capsys: pytest.CaptureFixture[str]) ->
         (["--variant", "cyclical", "--set", "cycles=0"], "cycles must be >= 1, got 0"),
         (["--variant", "cyclical", "--set", "cycles=x"], "cycles"),
         (["--set", "cycles"], "--set takes KNOB=VALUE, got 'cycles'"),
-        (["--set", "dilation=M"], "no knob 'dilation'"),
+        (["--set", "codes=2"], "no knob 'codes'"),
         (["--set", "decoder=lstn"], "lstn"),
         (["--variant", "cyclicla"], "cyclicla"),
         (["--corpus", "absent"], "a corpus is a folder or a text file, got a path that does not exist"),

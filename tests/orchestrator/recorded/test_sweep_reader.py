@@ -97,7 +97,7 @@ def test_the_report_from_the_store_is_that_of_the_results(folder: Path) -> None:
                 np.testing.assert_array_equal(ours, theirs)
                 assert ours.dtype == theirs.dtype  # type: ignore[union-attr]
     assert_same(
-        Report.of(found.title, found.results, found.entropy_floor),
+        Report.of(found.title, found.results, found.entropy_floor, found.rounds),
         Report.of("small: s", direct, 9.0 + 1 / 3),
     )
 
@@ -281,7 +281,7 @@ def test_a_report_of_a_real_sweep_equals_its_own(small: tuple[Sweep, list[str]],
     sweep, _ = small
     found = read(sweep.folder)
     assert found.notes == ()
-    Report.of(found.title, found.results, found.entropy_floor).write(tmp_path)
+    Report.of(found.title, found.results, found.entropy_floor, found.rounds).write(tmp_path)
     own = sweep.folder / "sweeps" / "s"
     for name in ("frontier.csv", "equal_compute.csv", "frontier.md", "frontier.html"):
         assert (tmp_path / name).read_text() == (own / name).read_text()

@@ -74,8 +74,8 @@ def test_a_cluster_may_have_more(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_corpus_that_cannot_be_read_leaves_nothing_behind(folder: Path) -> None:
     with pytest.raises(CorpusError, match="got a path that does not exist"):
         check(spec(corpus="absent"))
-    with pytest.raises(CorpusError, match="has a vocabulary of 129 words, got vocabulary_size 128"):
-        check(spec(vocabulary_size=128))
+    with pytest.raises(CorpusError, match="has a vocabulary of 127 words, got vocabulary_size 126"):
+        check(spec(vocabulary_size=126))
     assert list(folder.iterdir()) == []
 
 
@@ -256,8 +256,8 @@ def test_a_folder_that_was_moved_is_resumed_where_it_lies(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (("epochs: 12", "epochs: 40"), "epochs must be as it was when the sweep began, 12, got 40"),
-        (("trials: 4", "trials: 9"), "trials must be as it was when the sweep began, 4, got 9"),
+        (("epochs: auto", "epochs: 40"), "epochs must be as it was when the sweep began, auto, got 40"),
+        (("trials: 3", "trials: 9"), "trials must be as it was when the sweep began, 3, got 9"),
         (("max_concurrent: null", "max_concurrent: 2"), None),
         (("  cpus: 1.0", "  cpus: 0.5"), None),
     ],

@@ -5,14 +5,11 @@ Trials are not trained here: a result is computed from the configuration.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -22,42 +19,9 @@ from ray.tune.search import Searcher
 
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import OBJECTIVE, ReconcileCallback, SweepSearcher
-from orchestrator.search.trial_plan import Ended, TrialPlan
+from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
-
-Result = dict[str, Any]
-
-
-def plan_of(**options: Any) -> SearchPlan:
-    """Vanilla, which has no knobs to search, and cyclical; five trials each."""
-    asked = {"variants": "vanilla,cyclical", "trials": 5, "baseline_seeds": 2, "replicates": 2, "seed": 7}
-    return SearchPlan.of(SweepSpec.load(None, {"name": "s", **asked, **options}))
-
-
-def loss(config: Result) -> float:
-    """Between 10 and 12; lowest for a high word keep rate."""
-    return 11.0 - float(config["knobs"].get("word_keep_rate", 0.5)) + random.Random(str(config)).random()
-
-
-def value(config: Result) -> Result:
-    return {f"final/{OBJECTIVE}": loss(config), "losses_N": np.zeros(3, np.float32)}
-
-
-def finish(searcher: SweepSearcher, at_once: int = 2, start: int = 0) -> list[TrialPlan]:
-    """Runs a sweep to its end with so many trials at a time, the oldest ending first."""
-    running: list[tuple[str, Result]] = []
-    asked: list[TrialPlan] = []
-    while True:
-        trial_id = f"t{start + len(asked)}"
-        config = searcher.suggest(trial_id) if len(running) < at_once else None
-        if config == Searcher.FINISHED and not running:
-            return asked
-        if isinstance(config, dict):
-            running.append((trial_id, config))
-            asked.append(TrialPlan.from_config(config))
-        else:
-            done_id, done = running.pop(0)
-            searcher.on_trial_complete(done_id, value(done))
+from tests.orchestrator.searched import Result, finish, loss, plan_of, value
 
 
 def study(searcher: SweepSearcher, variant: str = "cyclical") -> optuna.Study:
@@ -108,53 +72,6 @@ def test_as_many_suggestions_as_planned(at_once: int, variants: str, replicates:
     asked = finish(SweepSearcher(plan), at_once)
     assert Counter(trial.variant for trial in asked) == plan.planned()
     assert len(asked) == sum(plan.planned().values())
-
-
-def test_a_seed_more_each_round_for_what_is_not_decided() -> None:
-    looks: list[list[str]] = []
-
-    def undecided(ended: Sequence[Ended]) -> list[TrialPlan]:
-        """Cyclical at the first two looks, annealed at the first."""
-        looks.append([f"{each.plan.kind} {each.plan.variant}" for each in ended])
-        replicates = {each.plan.variant: each.plan for each in ended if each.plan.kind == "replicate"}
-        return [replicates[name] for name in ("cyclical", "annealed")[: 3 - len(looks)]]
-
-    plan = plan_of(variants="vanilla,cyclical,annealed", trials=2, replicates=2, max_replicates=9)
-    searcher = SweepSearcher(plan, undecided)
-    asked = finish(searcher, 2)
-    more = asked[sum(plan.planned().values()) :]
-    assert [(trial.variant, trial.kind, trial.seed) for trial in more] == [
-        ("cyclical", "replicate", 10),
-        ("annealed", "replicate", 10),
-        ("cyclical", "replicate", 11),
-    ]
-    fresh = ["baseline language_model"] * 2 + ["trial vanilla"] * 2
-    assert sorted(looks[0]) == sorted([*fresh, *["replicate cyclical", "replicate annealed"] * 2])
-    assert [len(look) for look in looks] == [8, 10, 11]
-    assert searcher.finished
-
-
-@pytest.mark.parametrize(("most", "rounds"), [(2, 0), (3, 1), (5, 3)])
-def test_there_are_no_more_seeds_than_allowed(most: int, rounds: int) -> None:
-    def undecided(ended: Sequence[Ended]) -> list[TrialPlan]:
-        return [next(each.plan for each in ended if each.plan.kind == "replicate")]
-
-    plan = plan_of(variants="cyclical", trials=2, replicates=2, max_replicates=most)
-    assert len(finish(SweepSearcher(plan, undecided))) == sum(plan.planned().values()) + rounds
-
-
-def test_a_round_waits_for_all_of_the_one_before() -> None:
-    plan = plan_of(variants="cyclical", trials=1, replicates=2, max_replicates=3, baseline_seeds=1)
-    searcher = SweepSearcher(plan, lambda ended: [ended[-1].plan])
-    for name in ("b", "c"):
-        searcher.on_trial_complete(name, value(searcher.suggest(name)))
-    first, second = searcher.suggest("r0"), searcher.suggest("r1")
-    assert searcher.suggest("r2") is None
-    searcher.on_trial_complete("r0", value(first))
-    assert searcher.suggest("r2") is None
-    searcher.on_trial_complete("r1", value(second))
-    assert searcher.suggest("r2")["seed"] == 10
-    assert searcher.suggest("r3") == Searcher.FINISHED
 
 
 def test_replicates_wait_for_every_search() -> None:
@@ -220,7 +137,9 @@ def test_the_default_comes_first_where_it_lies_in_the_ranges() -> None:
 
 def test_a_default_outside_the_ranges_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
-    file.write_text("variants: [cyclical]\nranges: {cycles: {low: 6, high: 9}}\nbaseline_seeds: 1\n")
+    file.write_text(
+        "variants: [cyclical]\nranges: {cycles: {low: 6, high: 9}}\nbaseline_seeds: 1\ntrials: 4\n"
+    )
     searcher = SweepSearcher(SearchPlan.of(SweepSpec.load(file, {"name": "s"})))
     searcher.suggest("b")
     assert [6 <= searcher.suggest(f"c{number}")["knobs"]["cycles"] <= 9 for number in range(4)] == [True] * 4

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainables.training.presets import REFERENCE
+from trainables.training.presets import EMBEDDED, REFERENCE
 
 
 def spec(**data: Any) -> SweepSpec:
@@ -81,7 +81,7 @@ def test_the_resolved_spec_holds_the_knobs_and_loads_back(own: dict[str, Any], t
 def test_the_option_goes_before_the_file(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text("variants: [vanilla]\nknobs: {batch_size: 4}\n")
-    assert SweepSpec.load(path).knobs == {"batch_size": 4}
+    assert SweepSpec.load(path).knobs == {**EMBEDDED.knobs, "batch_size": 4}
     found = SweepSpec.load(path, {"preset": "reference", "set": ["dropout=0.1"]})
     assert (found.knobs["batch_size"], found.knobs["dropout"], found.knobs["clip_norm"]) == (4, 0.1, 5.0)
 

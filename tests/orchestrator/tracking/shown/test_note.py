@@ -38,7 +38,7 @@ def test_what_to_open_then_verdicts_then_the_figure_then_the_table() -> None:
         " · [a b.md](#/experiments/7/runs/f00d/artifacts/a%20b.md?workflowType=machine_learning)"
     )
     assert verdicts.splitlines()[0].startswith(
-        "- aggressive (kl_start=1) beats the collapsed baseline by 1.50 "
+        "- aggressive (kl_start=1) is not told from the baseline: −1.50 "
     )
     assert figure == "![the frontier](get-artifact?path=frontier_note.png&run_uuid=f00d)"
     rows = [
