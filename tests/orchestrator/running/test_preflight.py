@@ -256,7 +256,7 @@ def test_a_folder_that_was_moved_is_resumed_where_it_lies(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (("epochs: auto", "epochs: 40"), "epochs must be as it was when the sweep began, auto, got 40"),
+        (("epochs: auto", "epochs: 40"), "epochs must be as it was when the sweep began, 'auto', got 40"),
         (("trials: 3", "trials: 9"), "trials must be as it was when the sweep began, 3, got 9"),
         (("max_concurrent: null", "max_concurrent: 2"), None),
         (("  cpus: 1.0", "  cpus: 0.5"), None),

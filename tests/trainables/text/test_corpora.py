@@ -149,7 +149,7 @@ def test_nothing_gives_the_embedded_corpus() -> None:
     assert [len(split) for split in (small.train, small.valid, small.test)] == [100, 10, 10]
     assert small.train.tokens.tolist() == corpus.train.tokens[: small.train.tokens.size].tolist()
     assert small.vocabulary == corpus.vocabulary
-    assert len(load_corpus(None, max_sentences=100_000).train) == 3000
+    assert len(load_corpus(None, max_sentences=100_000).train) == 1400
     assert load_corpus(None, seed=1).digest != corpus.digest
     assert_refused(None, "vocabulary of 129", "got vocabulary_size 128", vocabulary_size=128)
     assert load_corpus(None, vocabulary_size=129).digest == corpus.digest
