@@ -151,8 +151,8 @@ def test_nothing_gives_the_embedded_corpus() -> None:
     assert small.vocabulary == corpus.vocabulary
     assert len(load_corpus(None, max_sentences=100_000).train) == 1400
     assert load_corpus(None, seed=1).digest != corpus.digest
-    assert_refused(None, "vocabulary of 129", "got vocabulary_size 128", vocabulary_size=128)
-    assert load_corpus(None, vocabulary_size=129).digest == corpus.digest
+    assert_refused(None, "vocabulary of 127", "got vocabulary_size 126", vocabulary_size=126)
+    assert load_corpus(None, vocabulary_size=127).digest == corpus.digest
 
 
 def test_the_digest_sees_every_part(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The embedded corpus shows what it is for: collapse, and remedies that beat a baseline that has converged."""
+"""The embedded corpus shows what it is for: collapse, and remedies that beat a converged baseline."""
 
 import math
 
