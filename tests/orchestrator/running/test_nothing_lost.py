@@ -49,7 +49,7 @@ def assert_everything_once(mlflow: Reader, sweep: Sweep, statuses: set[str]) -> 
         for key in run.data.metrics:
             steps = [step for step, _ in mlflow.history(trial_id, key)]
             prefix = key.partition("/")[0]
-            if prefix in ("test", "best", "best_epoch"):
+            if prefix in ("test", "best", "best_epoch", "still_to_gain"):
                 examined = key.startswith("test/iw_") and EPOCHS + 1 in steps
                 assert steps == ([EPOCHS, EPOCHS + 1] if examined else [EPOCHS]), key
             else:
