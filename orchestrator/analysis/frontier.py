@@ -26,10 +26,8 @@ FIGURES = (
 COLUMNS = (
     "trial_id", "variant", "kind", "decoder", "knobs", "runs", "failed", "fresh", *FIGURES,
     "nll_seed_se", "kl_seed_se", "baseline_nll", "baseline_runs", "looks", "gain", "gain_se",
-    "gain_p", "gain_p_holm",
-    "gain_low", "gain_high", "gain_verdict", "valid_gain", "collapsed", "unconverged",
-    "baseline_still_to_gain",
-    "baseline_converged", "beats_baseline",
+    "gain_p", "gain_p_holm", "gain_low", "gain_high", "gain_verdict", "valid_gain", "collapsed",
+    "unconverged", "baseline_still_to_gain", "baseline_converged", "beats_baseline",
     "on_frontier", "distance_to_floor", "seed_noise_known",
 )  # fmt: skip
 
@@ -70,8 +68,7 @@ def configurations(
     A baseline's own gain is 0, without a standard error. ``gain_p`` is that of `Difference.p`;
     ``gain_p_holm``, ``gain_low``, ``gain_high`` and ``gain_verdict`` are those of `verdict.judged`, over all
     configurations whose figures are fresh: a picked run proves nothing. ``looks`` is what `SeedRounds.factor`
-    multiplies p by. The margin of a tie is ``MARGIN``
-    times the baseline's NLL.
+    multiplies p by. The margin of a tie is ``MARGIN`` times the baseline's NLL.
 
     ``still_to_gain`` is that of `convergence.still_to_gain`, on validation. ``unconverged``: it exceeds both
     ``gain_se`` and the margin of a tie. ``baseline_converged``: ``baseline_still_to_gain`` does not; False
@@ -85,7 +82,7 @@ def configurations(
     table = compared(checked_runs(runs, FIGURES), FIGURES, losses)
     table["distance_to_floor"] = table["nll_plus_kl"] - (math.nan if entropy_floor is None else entropy_floor)
     margins = MARGIN * table["baseline_nll"]
-    table["looks"] = looks(table, rounds)
+    table["looks"] = _looks(table, rounds)
     table = table.join(judged(table[TEST], margins, "gain", table["looks"]))
     table["collapsed"] = (table["kl"] < COLLAPSED_KL) & (table["active_units"].fillna(0.0) < 0.5)
     baselines = table[table["kind"] == "baseline"].set_index("decoder")["still_to_gain"]
@@ -97,14 +94,6 @@ def configurations(
     beats = table["gain_verdict"] == Verdict.BEATS
     table["beats_baseline"] = beats & table["baseline_converged"] & ~table["collapsed"]
     return table[list(COLUMNS)]
-
-
-def looks(table: pd.DataFrame, rounds: SeedRounds | None) -> pd.Series:
-    """`SeedRounds.factor` of each replicated row, 1 of the others."""
-    if rounds is None:
-        return pd.Series(1.0, table.index)
-    factors = [rounds.factor(runs) for runs in table["runs"]]
-    return pd.Series(factors, table.index, dtype="float64").where(table["kind"] == "replicate", 1.0)
 
 
 def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +116,11 @@ def best_of_each_variant(configurations: pd.DataFrame) -> pd.DataFrame:
     order = order.sort_values(["stale", "unknown", "worse", "total"], kind="stable")
     chosen = order.drop_duplicates("variant").index
     return configurations.loc[configurations.index.isin(chosen)]
+
+
+def best_by_gain(configurations: pd.DataFrame) -> pd.DataFrame:
+    """`best_of_each_variant`, the largest gain first."""
+    return best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
 
 
 def default_reference(frame: pd.DataFrame) -> tuple[float, float]:
@@ -174,3 +168,11 @@ def area_gained(frame: pd.DataFrame, baseline_nll: float | None = None) -> float
 def _points(frame: pd.DataFrame) -> FloatArray:
     points: FloatArray = frame[["kl", "nll"]].to_numpy(dtype=np.float64)
     return np.asarray(points[np.isfinite(points).all(axis=1)])
+
+
+def _looks(table: pd.DataFrame, rounds: SeedRounds | None) -> pd.Series:
+    """`SeedRounds.factor` of each replicated row, 1 of the others."""
+    if rounds is None:
+        return pd.Series(1.0, table.index)
+    factors = [rounds.factor(runs) for runs in table["runs"]]
+    return pd.Series(factors, table.index, dtype="float64").where(table["kind"] == "replicate", 1.0)

@@ -20,7 +20,7 @@ from orchestrator.analysis.equal_compute import (
 )
 from orchestrator.analysis.frontier import (
     area_gained,
-    best_of_each_variant,
+    best_by_gain,
     configurations,
     default_reference,
     hypervolume,
@@ -170,7 +170,7 @@ class Report:
         """Figures of the sweep as a whole: hypervolume with its reference, area gained, trials, the best
         configuration's gain over its baseline; then that of each variant's best."""
         reference_kl, reference_nll = default_reference(self.configurations)
-        best = best_of_each_variant(self.configurations).sort_values("gain", ascending=False, kind="stable")
+        best = best_by_gain(self.configurations)
         gains = [
             (told, float(row[name]))
             for place, (_, row) in enumerate(best.iterrows())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from orchestrator.analysis.comparison import checked_runs, grouped
 from orchestrator.analysis.equal_compute import TOKENS
-from orchestrator.analysis.frontier import FIGURES, best_of_each_variant
+from orchestrator.analysis.frontier import FIGURES, best_by_gain
 from orchestrator.common.colours import baseline_colour, style
 from orchestrator.common.wording import number, thousands
 from orchestrator.reports.figures.frontier_view import highest_shown
@@ -97,7 +97,7 @@ def training_curves(
     if runs.empty:
         return []
     groups = {group.key: group for group in grouped(checked_runs(runs, FIGURES))}
-    best = best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
+    best = best_by_gain(configurations)
     baselines = configurations[configurations["variant"] == BASELINE].sort_values("decoder")
     chosen = pd.concat([baselines, best])[["variant", "decoder", "knobs"]]
     named = {key: groups[key].names for key in chosen.itertuples(index=False, name=None)}

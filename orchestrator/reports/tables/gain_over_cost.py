@@ -8,7 +8,7 @@ import pandas as pd
 
 from orchestrator.analysis.comparison import checked_runs, grouped
 from orchestrator.analysis.crossings import Stretch, gain_over_cost, stretches
-from orchestrator.analysis.frontier import FIGURES, best_of_each_variant
+from orchestrator.analysis.frontier import FIGURES, best_by_gain
 from orchestrator.analysis.verdict import MARGIN
 from orchestrator.common.wording import number, thousands
 
@@ -30,7 +30,7 @@ def ahead_at_budgets(
     groups = grouped(checked_runs(runs, FIGURES))
     epochs = {group.key: [histories[name] for name in group.names if name in histories] for group in groups}
     baselines = {group.key[1]: group.key for group in groups if (group.runs["kind"] == "baseline").all()}
-    best = best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
+    best = best_by_gain(configurations)
     found = []
     for _, row in best.iterrows():
         theirs = baselines.get(row["decoder"])

@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from orchestrator.analysis.frontier import best_of_each_variant
+from orchestrator.analysis.frontier import best_by_gain
 from orchestrator.analysis.verdict import MARGIN, Verdict
 from orchestrator.common.wording import difference, number, plural, probability, signed, uncertainty
 
@@ -27,7 +27,7 @@ def verdicts(configurations: pd.DataFrame) -> list[str]:
     Args:
         configurations: from ``frontier.configurations``, with the columns of ``iw_gain`` or without.
     """
-    best = best_of_each_variant(configurations).sort_values("gain", ascending=False, kind="stable")
+    best = best_by_gain(configurations)
     picked_from = configurations.groupby("variant").size()
     return [_verdict(row, int(picked_from[row["variant"]])) for _, row in best.iterrows()]
 

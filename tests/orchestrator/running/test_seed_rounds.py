@@ -8,14 +8,14 @@ from scipy import stats
 
 from orchestrator.analysis.verdict import ALPHA, SeedRounds
 from orchestrator.running.seed_rounds import seed_rounds, undecided
-from orchestrator.search.trial_plan import Ended, TrialPlan
+from orchestrator.search.trial_plan import Ended, Kind, TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 
 ROUNDS = SeedRounds(3, 6)
 
 
-def ended(variant: str, kind: str, seed: int, total: float, **knobs: object) -> Ended:
-    plan = TrialPlan(variant, kind, knobs, seed, tuple(knobs))  # type: ignore[arg-type]
+def ended(variant: str, kind: Kind, seed: int, total: float, **knobs: object) -> Ended:
+    plan = TrialPlan(variant, kind, knobs, seed, tuple(knobs))
     kl = 0.0 if kind == "baseline" else 1.0
     figures = {"nll": total - kl, "kl": kl, "nll_plus_kl": total, "active_units": 2.0}
     final = {f"test/{name}": value for name, value in figures.items()} | {"still_to_gain": 0.0}
@@ -52,7 +52,8 @@ def test_the_factors_by_hand() -> None:
 
 
 def test_of_a_spec() -> None:
-    specs = [SweepSpec(name="x", **options) for options in ({}, {"replicates": 2}, {"max_replicates": 4})]  # type: ignore[arg-type]
+    said: list[dict[str, int]] = [{}, {"replicates": 2}, {"max_replicates": 4}]
+    specs = [SweepSpec.model_validate({"name": "x", **options}) for options in said]
     assert [seed_rounds(spec) for spec in specs] == [SeedRounds(3, 6), SeedRounds(2, 4), SeedRounds(3, 4)]
 
 
