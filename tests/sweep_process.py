@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,8 @@ knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
 class Sweep:
     """`python -m orchestrator.sweep` in a folder, without a terminal."""
 
+    command: tuple[str, ...] = ("-m", "orchestrator.sweep")
+
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         left_out = ("RAY_ADDRESS", "MLFLOW_TRACKING_URI")
@@ -65,7 +68,7 @@ class Sweep:
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """The running command, in a process group of its own; killed with the block."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.sweep", *arguments],
+            [sys.executable, *self.command, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -169,3 +172,23 @@ def reader(sweep: Sweep, name: str = "s") -> Reader:
     from tests.orchestrator.tracking_fixtures import Reader
 
     return Reader(sqlite_uri(sweep.folder), name)
+
+
+def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
+    """Every planned trial once in MLflow and in trials.csv, each with all of its epochs; so many others in
+    MLflow that had just begun, when a crash came before Tune had saved that they exist."""
+    trials = sweep.trials("s")
+    assert Counter(trials["variant"]) == planned
+    assert set(trials["failure"]) == {""}
+    assert not trials.duplicated(["variant", "kind", "seed", "knobs"]).any()
+    mlflow = reader(sweep)
+    runs = mlflow.trials()
+    others = runs.keys() - set(trials["trial_id"])
+    assert len(others) <= lost
+    assert {runs.pop(trial_id).info.status for trial_id in others} <= {"KILLED"}
+    assert set(runs) == set(trials["trial_id"])
+    for trial_id, run in runs.items():
+        assert run.info.status == "FINISHED"
+        assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, epochs + 1))
+    assert mlflow.parent().info.status == "FINISHED"
+    return trials

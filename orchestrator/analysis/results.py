@@ -19,6 +19,8 @@ TEST_FIGURES = (
 )  # fmt: skip
 COSTS = ("seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens")
 ERROR = "error"
+FINAL = ("final", "losses_N", "failure")
+"""What only the last result of a trial has."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from orchestrator.analysis.results import ERROR, TrialResult
+from orchestrator.analysis.results import ERROR, FINAL, TrialResult
 from orchestrator.common.commands import program
 from orchestrator.common.statuses import Status
 from orchestrator.examination.examiner import Examiner
@@ -40,8 +40,13 @@ class Ending:
     def spec(self) -> SweepSpec:
         return self.examiner.spec
 
-    def of(self, trials: Sequence[Trial], *, complete: bool) -> int:
-        """Reports on the trials; `complete` if all have been run.
+    def of(self, trials: Sequence[Trial], running: Collection[str], *, complete: bool) -> int:
+        """Reports on the trials.
+
+        Args:
+            running: the ids of those that were interrupted. Some may have had their last result already: they
+                are trained again from their checkpoint, and are reported when they have ended.
+            complete: whether all have been run.
 
         Returns:
             The exit status: `PARTLY` where no trial finished, one was lost, or something was not delivered.
@@ -49,7 +54,7 @@ class Ending:
         Raises:
             KeyboardInterrupt: the user interrupted it, before or meanwhile; the sweep can be resumed.
         """
-        results = [result_of(trial) for trial in trials]
+        results = [result_of(trial, running=trial.trial_id in running) for trial in trials]
         checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
         finished = any(result.final for result in results)
         if complete and finished:
@@ -123,7 +128,9 @@ def say_links(console: Console, tracker: MlflowTracker) -> None:
             console.print(f"  {what}: {link}", highlight=False, soft_wrap=True, markup=False)
 
 
-def result_of(trial: Trial) -> TrialResult:
-    """What came of a trial of Tune's."""
-    result = trial.last_result or {}
+def result_of(trial: Trial, *, running: bool) -> TrialResult:
+    """What came of a trial of Tune's; nothing final while it runs."""
+    result = dict(trial.last_result or {})
+    for name in FINAL if running else ():
+        result.pop(name, None)
     return TrialResult.from_tune(trial.trial_id, trial.config, result, errored=trial.status == Trial.ERROR)

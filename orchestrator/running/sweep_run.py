@@ -173,7 +173,7 @@ class SweepRun:
         examiner = Examiner(self.spec, self.corpus, self.concurrency)
         ending = Ending(examiner, self.tracker, self.console)
         try:
-            return ending.of(trials, complete=self.searcher.finished)
+            return ending.of(trials, self.searcher.running, complete=self.searcher.finished)
         except KeyboardInterrupt:
             if self.problem is None:
                 raise

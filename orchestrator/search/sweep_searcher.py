@@ -98,6 +98,11 @@ class SweepSearcher(Searcher):
         """Whether more fresh seeds may be asked for."""
         return self._undecided is not None and self._round < self.plan.most_replicates - self.plan.replicates
 
+    @property
+    def running(self) -> frozenset[str]:
+        """The trials that have been asked for and not told, by trial id."""
+        return frozenset(self._running)
+
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """Takes over from Tune's own limiter, which after a restore would hold to the earlier limit."""
         self._most = max_concurrent

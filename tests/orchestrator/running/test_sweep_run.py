@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -19,44 +15,16 @@ from orchestrator.running.ray_session import worth_saying
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.sweep_process import (
     FINISHED_LINE,
-    RESUME,
     Sweep,
-    control_c,
+    assert_complete,
     kill_one_trial,
-    processes_below,
     read_until,
     reader,
     trial_is_done,
-    wait_gone,
     write_corpus,
 )
 
 RUN = {"language_model": 2, "vanilla": 2, "cyclical": 4, "annealed": 2}
-LONGER = (
-    *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
-    *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
-)  # ten trials of some seconds
-LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
-
-
-def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: int = 0) -> pd.DataFrame:
-    """Every planned trial once in MLflow and in trials.csv, each with all of its epochs; so many others in
-    MLflow that had just begun, when a crash came before Tune had saved that they exist."""
-    trials = sweep.trials("s")
-    assert Counter(trials["variant"]) == planned
-    assert set(trials["failure"]) == {""}
-    assert not trials.duplicated(["variant", "kind", "seed", "knobs"]).any()
-    mlflow = reader(sweep)
-    runs = mlflow.trials()
-    others = runs.keys() - set(trials["trial_id"])
-    assert len(others) <= lost
-    assert {runs.pop(trial_id).info.status for trial_id in others} <= {"KILLED"}
-    assert set(runs) == set(trials["trial_id"])
-    for trial_id, run in runs.items():
-        assert run.info.status == "FINISHED"
-        assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, epochs + 1))
-    assert mlflow.parent().info.status == "FINISHED"
-    return trials
 
 
 def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
@@ -158,118 +126,6 @@ def test_a_snapshot_that_a_renamed_file_spoilt_is_not_worth_saying() -> None:
     assert said(FileNotFoundError("Failed to open local file '/tune/experiment_state.json'"))
     assert said(OSError("No space left on device: .20eb-tmp-searcher-state-1.pkl"))
     assert worth_saying(logging.LogRecord("tune", logging.ERROR, "", 0, "failed", None, None))
-
-
-# -- interrupted and resumed ---------------------------------------------------------------------------
-
-
-def interrupted(
-    sweep: Sweep, after: int, end: Callable[..., None], *arguments: str
-) -> tuple[int, str, float]:
-    """Exit status, standard error, and the seconds that it took to end; no process of it stays."""
-    with sweep.started(*arguments) as process:
-        read_until(process, trial_is_done(after))
-        time.sleep(1.0)
-        below = processes_below(process.pid)
-        start = time.monotonic()
-        end(process)
-        _, errors = process.communicate(timeout=120)
-        took = time.monotonic() - start
-    wait_gone(below)
-    return process.returncode, errors, took
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_control_c_and_resume(tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path)
-    status, errors, took = interrupted(sweep, 3, control_c, *LONGER)
-    print(f"the first Ctrl-C took {took:.1f} s")
-    assert status == 130
-    assert RESUME.fullmatch(errors)
-    assert took < 60
-    early = sweep.trials("s")
-    assert 3 <= len(early) < 8  # those that have ended, and no others
-    assert set(early["failure"]) == {""}
-    states = {name: run.info.status for name, run in reader(sweep).trials().items()}
-    assert {name for name, state in states.items() if state == "FINISHED"} == set(early["trial_id"])
-    assert set(states.values()) <= {"FINISHED", "KILLED"}
-    assert reader(sweep).parent().info.status == "KILLED"
-
-    start = time.monotonic()
-    done = sweep.run("--resume", "s")
-    print(f"the resumed sweep took {time.monotonic() - start:.1f} s")
-    assert (done.returncode, done.stderr) == (0, "")
-    numbers = [int(match[1]) for line in done.stdout.splitlines() if (match := FINISHED_LINE.match(line))]
-    assert numbers == list(range(len(early) + 1, 9))  # what is finished is not run again
-    late = assert_complete(sweep, LONGER_PLANNED, 8).set_index("trial_id")
-    for _, trial in early.iterrows():
-        assert float(late.loc[trial["trial_id"], "nll"]) == float(trial["nll"])
-
-    again = sweep.run("--resume", "s")  # nothing is left to do: the report once more
-    assert (again.returncode, again.stderr) == (0, "")
-    assert not any(FINISHED_LINE.match(line) for line in again.stdout.splitlines())
-    assert "examined [" not in again.stdout
-    assert_complete(sweep, LONGER_PLANNED, 8)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path)
-    # Epochs enough for a second process to start while the first trains.
-    one_by_one = (*LONGER, "--epochs", "32", "--max-concurrent", "1")
-    status, _, _ = interrupted(sweep, 3, lambda process: process.kill(), *one_by_one)
-    assert status == -9
-    finished = {name for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
-    done = sweep.run("--resume", "s", "--max-concurrent", "2")
-    assert (done.returncode, done.stderr) == (0, "")
-    rerun = sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines())
-    assert rerun == 8 - len(finished)
-    assert_complete(sweep, LONGER_PLANNED, 32, lost=1)
-    runs = {name: run.info for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
-    assert finished <= set(runs)
-    early = sorted((runs[name].start_time, runs[name].end_time) for name in finished)
-    late = sorted((run.start_time, run.end_time) for name, run in runs.items() if name not in finished)
-    assert not any(later[0] < earlier[1] for earlier, later in pairwise(early))
-    assert any(later[0] < earlier[1] for earlier, later in pairwise(late))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
-    def twice(process: subprocess.Popen[str]) -> None:
-        control_c(process)
-        time.sleep(0.5)
-        control_c(process)
-
-    sweep = Sweep(tmp_path)
-    status, errors, took = interrupted(sweep, 1, twice, *LONGER)
-    print(f"two Ctrl-C took {took:.1f} s")
-    assert status == 130
-    assert RESUME.fullmatch(errors)
-    assert took < 30
-    assert sweep.run("--resume", "s").returncode == 0
-    assert_complete(sweep, LONGER_PLANNED, 8)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_control_c_again_and_again(tmp_path: Path) -> None:
-    def until_it_ends(process: subprocess.Popen[str]) -> None:
-        while process.poll() is None:
-            control_c(process)
-            time.sleep(0.3)
-
-    sweep = Sweep(tmp_path)
-    status, errors, _ = interrupted(sweep, 1, until_it_ends, *LONGER)
-    assert status in (130, -signal.SIGINT)  # to a shell both are 130
-    assert RESUME.fullmatch(errors)
-    assert sweep.run("--resume", "s").returncode == 0
-    assert_complete(sweep, LONGER_PLANNED, 8)
-
-
-# -- failures ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -85,6 +85,7 @@ def test_replicates_wait_for_every_search() -> None:
     assert [searcher.suggest(f"r{number}")["kind"] for number in range(2)] == ["replicate"] * 2
     assert searcher.suggest("r2") == Searcher.FINISHED
     assert not searcher.finished  # two of them run
+    assert searcher.running == {"r0", "r1"}
     for number in range(2):
         searcher.on_trial_complete(f"r{number}", value(cyclical))
     assert searcher.finished
