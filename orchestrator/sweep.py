@@ -113,7 +113,11 @@ def main(
         _option("Epochs of each trial; auto: while validation improves.", _HOW_MUCH, "auto", metavar="N"),
     ] = None,
     baseline_seeds: Annotated[
-        int | None, _option("Trials of each baseline.", _HOW_MUCH, "5", metavar="N")
+        int | None, _option("Seeds of each baseline.", _HOW_MUCH, "5", metavar="N")
+    ] = None,
+    baseline_trials: Annotated[
+        int | None,
+        _option("Configurations of each, if ranges hold for all.", _HOW_MUCH, "as trials", metavar="N"),
     ] = None,
     replicates: Annotated[
         int | None, _option("Fresh seeds of each variant's best.", _HOW_MUCH, "3", metavar="N")

@@ -17,6 +17,7 @@ import pandas as pd
 
 from orchestrator.analysis.gain import Losses, mean, pooled_variance, seed_noise, sentence_noise
 from orchestrator.analysis.paired_test import FEWEST_SEEDS, Difference, FloatArray, Noise, variance
+from trainables.variants import BASELINE
 
 IDENTITY = ("trial_id", "variant", "kind", "decoder", "seed", "knobs")
 OBJECTIVES = ("nll", "kl", "nll_plus_kl")
@@ -63,7 +64,9 @@ class Configuration:
 
 
 def grouped(runs: pd.DataFrame) -> list[Configuration]:
-    """The configurations of the runs, from a table that `checked_runs` has passed."""
+    """The configurations of the runs, from a table that `checked_runs` has passed. What the search for a
+    baseline tried and did not take is none."""
+    runs = runs[(runs["variant"] != BASELINE) | (runs["kind"] == "baseline")]
     return [_configuration(rows) for _, rows in runs.groupby(["variant", "decoder", "knobs"], sort=True)]
 
 

@@ -45,6 +45,7 @@ from orchestrator.reports.tables.equal_compute import equal_compute_markdown, eq
 from orchestrator.reports.tables.frontier import frontier_markdown, frontier_table, write_csv
 from orchestrator.reports.tables.gain_over_cost import TITLE, ahead_at_budgets
 from orchestrator.reports.tables.plain import print_table
+from orchestrator.reports.tables.tuning import tuning
 from orchestrator.reports.tables.verdicts import verdicts
 
 NOTE_FIGURE, NOTE_DPI = "frontier_note.png", 85
@@ -146,8 +147,8 @@ class Report:
         return [Section("frontier", figure), *sections(self.curves, self.over_cost)]
 
     def verdicts(self) -> list[str]:
-        """A sentence on each variant."""
-        return verdicts(self.configurations)
+        """A sentence on each variant, then on how its baseline was tuned."""
+        return [*verdicts(self.configurations), *tuning(result.plan for result in self.results)]
 
     def table(self, *, all_rows: bool = False, links: Mapping[str, str] | None = None) -> str:
         """The frontier table as Markdown.

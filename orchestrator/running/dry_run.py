@@ -23,7 +23,6 @@ from orchestrator.search.trial_plan import short
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
-from trainables.variants import BASELINE
 
 
 def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
@@ -43,12 +42,9 @@ def _table(plan: SearchPlan, epochs: str) -> Table:
     table.add_column("variant", footer="in all", no_wrap=True, vertical="top")
     table.add_column("fixed and searched knobs", footer=f"{plural(total, 'trial')} of {epochs}")
     table.add_column("trials", footer=str(total), justify="right", no_wrap=True)
-    for knobs in plan.baselines:
-        table.add_row(BASELINE, _knobs(knobs, {}), str(plan.baseline_seeds))
-    for variant in plan.variants:
-        repeats = plan.repeats(variant)
-        trials = f"{plan.trials_of(variant)} + {repeats}" if repeats else str(plan.trials_of(variant))
-        table.add_row(variant.variant, _changes(variant), trials)
+    for each in (*plan.baselines, *plan.variants):
+        counts = [str(count) for count in (plan.trials_of(each), plan.repeats(each)) if count]
+        table.add_row(each.variant, _changes(each), " + ".join(counts))
     return table
 
 

@@ -55,7 +55,7 @@ def read_corpus(spec: SweepSpec) -> Corpus:
         deduplicate=spec.deduplicate,
     )
     _check_batches(spec, corpus)
-    told = any("condition" in knobs for knobs in spec.baselines())
+    told = any("condition" in plan.knobs for plan in spec.baselines())
     if told and not corpus.label_names:
         raise CorpusError(
             f"condition=label (conditional) must have label<TAB>sentence in every line of the corpus,"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.common.wording import plural
@@ -13,6 +13,14 @@ from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.variants import BASELINE, load_variant
 
+Study = tuple[str, str]
+
+
+def study_of(plan: VariantPlan | TrialPlan) -> Study:
+    """Which search a plan or a trial belongs to: a variant has one, the baseline one for each decoder."""
+    decoder = load_variant(BASELINE).with_knobs(plan.knobs).decoder_label if plan.variant == BASELINE else ""
+    return plan.variant, decoder
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -21,12 +29,14 @@ class SearchPlan:
     where these do not decide.
 
     A variant without searched knobs has nothing to pick: its trials are repeats on several seeds, and it
-    is not replicated.
+    is not replicated. A baseline with searched knobs has `baseline_trials` trials first, and the seeds that
+    it is then run on are fresh ones.
     """
 
     variants: Sequence[VariantPlan]
-    baselines: Sequence[Mapping[str, Any]]
+    baselines: Sequence[VariantPlan]
     trials: int
+    baseline_trials: int
     baseline_seeds: int
     replicates: int
     most_replicates: int
@@ -35,10 +45,13 @@ class SearchPlan:
     @classmethod
     def of(cls, spec: SweepSpec, longest: int | None = None) -> SearchPlan:
         """The plan of a spec; `longest` is the words of the corpus's longest sentence, with `</s>`."""
+        searched = spec.most_baseline_trials > 0
+        baselines = spec.baselines(longest)
         return cls(
             tuple(spec.search_spaces(longest).values()),
-            tuple(spec.baselines(longest)),
+            tuple(plan if searched else replace(plan, distributions={}) for plan in baselines),
             spec.trials,
+            spec.most_baseline_trials,
             spec.baseline_seeds,
             spec.replicates,
             spec.most_replicates,
@@ -47,32 +60,37 @@ class SearchPlan:
 
     def planned(self) -> dict[str, int]:
         """Number of trials by variant, the baseline's first."""
-        planned = {BASELINE: len(self.baselines) * self.baseline_seeds}
+        planned = {BASELINE: sum(self.trials_of(plan) + self.repeats(plan) for plan in self.baselines)}
         return planned | {plan.variant: self.trials_of(plan) + self.repeats(plan) for plan in self.variants}
 
     def typical(self) -> dict[str, TrialPlan]:
         """A trial of each variant, in the middle of what is searched."""
-        baseline = TrialPlan(BASELINE, "baseline", self.baselines[0] if self.baselines else {}, self.seed)
-        return {BASELINE: baseline} | {
+        plans = (*self.baselines[:1], *self.variants)
+        return {
             plan.variant: self.searched_trial(
                 plan, 0, {knob: middle(found) for knob, found in plan.distributions.items()}
             )
-            for plan in self.variants
+            for plan in plans
         }
 
-    def trials_of(self, variant: VariantPlan) -> int:
-        """The trials of the variant's search: fewer where it has fewer different configurations."""
-        if not variant.distributions:
-            return self.trials
-        return int(min(self.trials, number_of(variant.distributions)))
+    def trials_of(self, plan: VariantPlan) -> int:
+        """The trials of a variant's or a baseline's search: fewer where it has fewer configurations."""
+        is_baseline = plan.variant == BASELINE
+        if not plan.distributions:
+            return 0 if is_baseline else self.trials
+        most = self.baseline_trials if is_baseline else self.trials
+        return int(min(most, number_of(plan.distributions)))
 
-    def repeats(self, variant: VariantPlan) -> int:
-        """How often the variant's best configuration is run again."""
-        return self.replicates if variant.distributions else 0
+    def repeats(self, plan: VariantPlan) -> int:
+        """How often the best configuration is run again; of a baseline, how often it is run."""
+        if plan.variant == BASELINE:
+            return self.baseline_seeds
+        return self.replicates if plan.distributions else 0
 
     def cautions(self) -> list[str]:
         """A sentence for each variant that searches what its baseline has fixed, and for each that has fewer
         configurations than it may have trials."""
+        found = {knob for plan in self.baselines for knob in plan.distributions}
         few = [
             f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
             for plan in self.variants
@@ -84,22 +102,28 @@ class SearchPlan:
             if (
                 knobs := sorted(
                     load_variant(plan.variant).with_knobs(plan.knobs).shared_knobs()
-                    & plan.distributions.keys()
+                    & plan.distributions.keys() - found
                 )
             )
         ]
 
-    def baseline_trials(self) -> Iterator[TrialPlan]:
-        """The language models, all decoders of a seed before the next seed."""
+    def baselines_of(self, best: Mapping[Study, TrialPlan]) -> Iterator[TrialPlan]:
+        """The language models, all decoders of a seed before the next seed; `best` has those that a search
+        has found."""
         for repeat in range(self.baseline_seeds):
-            for knobs in self.baselines:
-                yield TrialPlan(BASELINE, "baseline", knobs, self.seed + repeat)
+            for plan in self.baselines:
+                found = best.get(study_of(plan))
+                if found is None:
+                    yield TrialPlan(BASELINE, "baseline", plan.knobs, self.seed + repeat)
+                else:
+                    seed = self.seed + 1 + repeat
+                    yield TrialPlan(BASELINE, "baseline", found.knobs, seed, found.searched)
 
-    def searched_trial(self, variant: VariantPlan, number: int, found: Mapping[str, Any]) -> TrialPlan:
-        """The variant's trial `number` with the knobs found by the search."""
-        seed = self.seed if variant.distributions else self.seed + number
-        knobs = {**variant.knobs, **found}
-        return TrialPlan(variant.variant, "trial", knobs, seed, tuple(variant.distributions))
+    def searched_trial(self, plan: VariantPlan, number: int, found: Mapping[str, Any]) -> TrialPlan:
+        """Trial `number` of a variant's or a baseline's search with the knobs found by it."""
+        seed = self.seed if plan.distributions else self.seed + number
+        knobs = {**plan.knobs, **found}
+        return TrialPlan(plan.variant, "trial", knobs, seed, tuple(plan.distributions))
 
     def replicate(self, best: TrialPlan, number: int) -> TrialPlan:
         """The configuration once more, on a seed that took no part in the search."""

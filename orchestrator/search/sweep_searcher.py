@@ -1,10 +1,10 @@
 """SweepSearcher: Optuna's ask and tell, in the order of a sweep, as a Ray Tune searcher.
 
-First the baselines, then the search, one study a variant, in turns and with equal budgets, then each
-variant's best configuration once more on fresh seeds, and again while these do not decide. The objective is
-NLL + KL on validation less that of the baseline with the same decoder: what counts is the gain, not the
-decoder's strength. What is asked depends on the seed and on what has been told alone, and the whole state,
-samplers included, travels in the searcher's checkpoint.
+First the baselines, after a search of their own where they have one; then the search, one study a variant, in
+turns and with equal budgets; then each variant's best configuration once more on fresh seeds, and again while
+these do not decide. The objective is NLL + KL on validation, for a variant less that of the baseline with the
+same decoder: what counts is the gain, not the decoder's strength. What is asked depends on the seed and on
+what has been told alone, and the whole state, samplers included, travels in the searcher's checkpoint.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
 from orchestrator.search.configurations import Configuration, configuration, unseen
-from orchestrator.search.plan import SearchPlan
+from orchestrator.search.plan import SearchPlan, Study, study_of
 from orchestrator.search.trial_plan import Ended, TrialPlan
 from orchestrator.spec.overrides import VariantPlan
-from trainables.variants import load_variant
+from trainables.variants import BASELINE, load_variant
 
 OBJECTIVE = "best/nll_plus_kl"
 PROPOSALS = 20
@@ -46,7 +46,7 @@ _STATE = (
 
 @dataclass
 class _Study:
-    """A variant's search as it stands."""
+    """A variant's search, or a baseline's, as it stands."""
 
     plan: VariantPlan
     optuna: optuna.Study
@@ -54,6 +54,10 @@ class _Study:
     seen: dict[Configuration, float | None] = field(default_factory=dict)
     """What has been asked for, with its value once it is known."""
     ended: list[tuple[TrialPlan, float]] = field(default_factory=list)
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.plan.variant == BASELINE
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,10 @@ class SweepSearcher(Searcher):
         self._fresh_ended: list[Ended] = []
         self._round = 0  # of fresh seeds beyond the first
         self._most: int | None = None
-        self._first: deque[TrialPlan] = deque(plan.baseline_trials())
-        self._studies = {study.variant: _Study(study, _new_study(study, plan)) for study in plan.variants}
+        self._studies = {
+            study_of(each): _Study(each, _new_study(each, plan)) for each in (*plan.baselines, *plan.variants)
+        }
+        self._first: deque[TrialPlan] | None = None  # known when the baselines' own searches have ended
         self._last: deque[TrialPlan] | None = None
         self._running: dict[str, _Asked] = {}
         self._failed: dict[str, _Asked] = {}  # by the infrastructure: Tune may run them again
@@ -135,7 +141,7 @@ class SweepSearcher(Searcher):
             if asked.plan.kind == "baseline" and value is not None and math.isfinite(value):
                 self._baselines.setdefault(_decoder(asked.plan), []).append(value)
             return
-        study = self._studies[asked.plan.variant]
+        study = self._studies[study_of(asked.plan)]
         if failed:
             study.optuna.tell(asked.number, state=TrialState.FAIL)
         elif value is None or not math.isfinite(value):
@@ -178,18 +184,36 @@ class SweepSearcher(Searcher):
         """What comes next; None at the end, and while replicating has to wait for the rest."""
         if self._lost:
             return self._lost.popleft()
+        if self._first is None:
+            if unfinished := self._unfinished(baselines=True):
+                return self._ask(unfinished[0])
+            if self._running:
+                return None
+            self._first = deque(self.plan.baselines_of(self._best_baselines()))
         if self._first:
             return _Asked(self._first.popleft())
-        unfinished = [
-            study for study in self._studies.values() if study.asked < self.plan.trials_of(study.plan)
-        ]
-        if unfinished:
-            return self._ask(min(unfinished, key=lambda study: study.asked))
+        if unfinished := self._unfinished(baselines=False):
+            return self._ask(unfinished[0])
         if self._last is None and not self._running:
             self._last = deque(self._replicates())
         while self._rounds_left and not (self._last or self._running):
             self._last = deque(self._one_seed_more())
         return _Asked(self._last.popleft()) if self._last else None
+
+    def _unfinished(self, *, baselines: bool) -> list[_Study]:
+        """The searches that go on, those of the baselines or those of the variants; the one with the fewest
+        trials first."""
+        found = [
+            study
+            for study in self._studies.values()
+            if study.is_baseline is baselines and study.asked < self.plan.trials_of(study.plan)
+        ]
+        return sorted(found, key=lambda study: study.asked)
+
+    def _best_baselines(self) -> dict[Study, TrialPlan]:
+        """The configuration of each baseline that its search has found."""
+        best = {key: self._best(study) for key, study in self._studies.items() if study.is_baseline}
+        return {key: plan for key, plan in best.items() if plan is not None}
 
     def _ask(self, study: _Study) -> _Asked:
         trial = self._fresh(study)
@@ -217,7 +241,7 @@ class SweepSearcher(Searcher):
         """The same for another try: a trial that was told FAIL cannot be told anything else."""
         if asked.number is None:
             return asked
-        study = self._studies[asked.plan.variant].optuna
+        study = self._studies[study_of(asked.plan)].optuna
         failed = study.trials[asked.number]
         study.add_trial(
             optuna.trial.create_trial(
@@ -228,7 +252,9 @@ class SweepSearcher(Searcher):
 
     def _above_baseline(self, plan: TrialPlan, value: float) -> float:
         """How far the value lies above the mean of the decoder's baselines that have ended, or of all
-        baselines while its own have not."""
+        baselines while its own have not; of a baseline's own search the value itself."""
+        if plan.variant == BASELINE:
+            return value
         own = self._baselines.get(_decoder(plan))
         known = own or [loss for losses in self._baselines.values() for loss in losses]
         return value - sum(known) / len(known) if known else value
@@ -239,7 +265,8 @@ class SweepSearcher(Searcher):
         return min(ended, key=lambda pair: pair[0])[1] if ended else None
 
     def _replicates(self) -> Iterator[TrialPlan]:
-        best = [(self._best(study), self.plan.repeats(study.plan)) for study in self._studies.values()]
+        studies = [study for study in self._studies.values() if not study.is_baseline]
+        best = [(self._best(study), self.plan.repeats(study.plan)) for study in studies]
         for number in range(self.plan.replicates):
             for plan, repeats in best:
                 if plan is not None and number < repeats:
@@ -282,7 +309,7 @@ def _new_study(study: VariantPlan, plan: SearchPlan) -> optuna.Study:
         # multivariate, group and constant_liar are marked experimental; search.py pins their meaning.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
-            seed=zlib.crc32(f"{plan.seed} {study.variant}".encode()),
+            seed=zlib.crc32(f"{plan.seed} {' '.join(study_of(study)).strip()}".encode()),
             n_startup_trials=min(10, max(3, plan.trials // 3)),
             multivariate=True,
             group=True,

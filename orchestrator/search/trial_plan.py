@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.model.variant import Variant
-from trainables.variants import load_variant
+from trainables.variants import BASELINE, load_variant
 
 Kind = Literal["baseline", "trial", "replicate"]
 
@@ -20,8 +20,8 @@ class TrialPlan:
     """One trial: a variant with these knobs set, trained with this seed.
 
     Attributes:
-        kind: "baseline" for the language model, "trial" for what the search asked for, "replicate" for a
-            variant's best configuration once more on a fresh seed.
+        kind: "baseline" for the language model that others are compared with, "trial" for what a search asked
+            for, "replicate" for a variant's best configuration once more on a fresh seed.
         searched: the knobs that tell this configuration from the variant's others; part of `knobs`.
     """
 
@@ -83,7 +83,7 @@ def describe(plan: TrialPlan) -> str:
     """A trial in few words: variant, decoder where it is not the usual one, searched knobs, seed."""
     decoder = plan.build().decoder_label
     parts = [plan.variant]
-    if plan.kind == "baseline":
+    if plan.variant == BASELINE:
         parts.append(decoder)
     if plan.label:
         parts.append(plan.label)

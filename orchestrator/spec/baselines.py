@@ -1,4 +1,5 @@
-"""The collapsed baselines of a sweep: a language model for each generator that its trials may have."""
+"""The collapsed baselines of a sweep: a language model for each generator that its trials may have, with what
+is searched for it as for its variants."""
 
 from __future__ import annotations
 
@@ -6,21 +7,24 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.spec.overrides import VariantPlan, choices_of
-from orchestrator.spec.ranges import knob_value
+from orchestrator.spec.overrides import Changes, VariantPlan, choices_of
+from orchestrator.spec.ranges import distribution, knob_value
 from trainables.model.variant import Variant
 from trainables.variants import BASELINE, load_variant
 
 _SLOTS = ("decoder", "condition")
 
 
-def baseline_knobs(plans: Sequence[VariantPlan], shared: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Knobs of a language model for each decoder, told apart by label, that the plans fix or can pick.
+def plan_baselines(plans: Sequence[VariantPlan], shared: Changes) -> list[VariantPlan]:
+    """A language model for each decoder, told apart by label, that the plans fix or can pick.
 
-    A baseline is told what its variants are told, and takes the fixed knobs that `Variant.shared_knobs`
-    says it has in common with them.
+    A baseline is told what its variants are told. Of what the top of the spec fixes and searches it takes
+    what `Variant.shared_knobs` says it has in common with them.
+
+    Raises:
+        ProblemsError: a range at the top that the baseline does not take.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, VariantPlan] = {}
     for variant in itertools.chain.from_iterable(_shapes(plan) for plan in plans):
         if variant.decoder_label not in found:
             found[variant.decoder_label] = _baseline(variant, shared)
@@ -43,7 +47,7 @@ def _picked(
         yield variant.with_knobs(dict(zip(knobs, values, strict=True)))
 
 
-def _baseline(variant: Variant, shared: Mapping[str, Any]) -> dict[str, Any]:
+def _baseline(variant: Variant, shared: Changes) -> VariantPlan:
     decoder, condition = variant.decoder, variant.condition
     knobs: dict[str, Any] = {"decoder": decoder.part_name}
     knobs |= {knob: value for knob, value in decoder.knobs().items() if isinstance(value, str)}
@@ -53,7 +57,13 @@ def _baseline(variant: Variant, shared: Mapping[str, Any]) -> dict[str, Any]:
             knobs["skip_connections"] = True
     model = load_variant(BASELINE).with_knobs(knobs)
     assert model.decoder_label == variant.decoder_label, "a label tells of a knob that is no text"
-    for slot in model.slots().keys() & shared.keys() & model.shared_knobs():
-        model = model.with_knobs({slot: shared[slot]})
-    taken = [knob for knob in shared if knob in model.shared_knobs()]
-    return knobs | {knob: knob_value(model, knob, shared[knob]) for knob in taken}
+    for slot in model.slots().keys() & shared.knobs.keys() & model.shared_knobs():
+        model = model.with_knobs({slot: shared.knobs[slot]})
+    own = model.shared_knobs()
+    fixed = {knob: knob_value(model, knob, raw) for knob, raw in shared.knobs.items() if knob in own}
+    searched = {
+        knob: distribution([model], knob, raw, ("ranges", knob))
+        for knob, raw in shared.ranges.items()
+        if knob in own
+    }
+    return VariantPlan(BASELINE, knobs | fixed, searched)

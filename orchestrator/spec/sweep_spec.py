@@ -64,7 +64,9 @@ class SweepSpec(BaseModel):
         trials: configurations that are tried for each variant.
         epochs: of each trial; by default those of the preset, or "auto".
         seed: of everything random.
-        baseline_seeds: trials of each baseline.
+        baseline_seeds: seeds of each baseline.
+        baseline_trials: configurations that are tried for each baseline, where the top of the spec searches
+            what it has in common with its variants; None is as many as `trials`, 0 leaves it as it is.
         replicates: how often each variant's best configuration is run again on a fresh seed.
         max_replicates: up to how many seeds one gets while these do not decide; None is twice `replicates`.
         knobs: fixed in each chosen variant that has them, and in the baselines; with those of the preset.
@@ -95,6 +97,7 @@ class SweepSpec(BaseModel):
     epochs: Length = Field(default=_BY_DEFAULT, validate_default=True)
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     baseline_seeds: Count = 5
+    baseline_trials: Annotated[int, Field(ge=0)] | None = None
     replicates: Annotated[int, Field(ge=0)] = 3
     max_replicates: Annotated[int, Field(ge=0)] | None = None
     knobs: Entries = {}
@@ -155,11 +158,17 @@ class SweepSpec(BaseModel):
         with `</s>`, where the corpus is known."""
         return {plan.variant: plan for plan in self._plans(longest)}
 
-    def baselines(self, longest: int | None = None) -> list[dict[str, Any]]:
-        """Knobs of the language model for each decoder in use."""
-        from orchestrator.spec.baselines import baseline_knobs
+    @property
+    def most_baseline_trials(self) -> int:
+        """`baseline_trials`, or its default."""
+        return self.trials if self.baseline_trials is None else self.baseline_trials
 
-        return baseline_knobs(self._plans(longest), self.knobs)
+    def baselines(self, longest: int | None = None) -> list[VariantPlan]:
+        """The language model for each decoder in use."""
+        from orchestrator.spec.baselines import plan_baselines
+
+        _, shared = self._changes()
+        return plan_baselines(self._plans(longest), shared)
 
     def _plans(self, longest: int | None = None) -> list[VariantPlan]:
         # Imported here: the parts bring torch, and what is wrong with a single field shows without it.
@@ -192,7 +201,7 @@ class SweepSpec(BaseModel):
         preset = load_preset(self.preset) if self.preset else usual_preset(str(self.corpus))
         if preset is not None:
             self._fill_in(preset)
-        self._plans()
+        self.baselines()
         return self
 
     @field_validator("corpus", mode="before")

@@ -37,6 +37,22 @@ def test_the_runs_that_speak_for_a_configuration() -> None:
     assert (baseline.names, len(baseline.eligible)) == (["b0", "b1"], 3)
 
 
+def test_what_was_tried_for_a_baseline_is_no_configuration() -> None:
+    """Tried at 11 and 12 on the search's seed; the better one is the baseline, at 12.6 and 12.8 on others."""
+    knobs = {"knobs": "dropout=0.1"}
+    rows = [run("l0", "language_model", "trial", 0, 11.0, **knobs)]
+    rows += [run("l1", "language_model", "trial", 0, 12.0, knobs="dropout=0.4")]
+    rows += [run(f"b{seed}", "language_model", "baseline", seed, 12.4 + seed / 5, **knobs) for seed in (1, 2)]
+    rows += [run("v", "vanilla", "trial", seed, 12.5, knobs="dropout=0.2") for seed in (0, 1)]
+    table = compared(checked_runs(pd.DataFrame(rows), FIGURES), FIGURES, None)
+    assert table[["variant", "knobs", "kind", "runs"]].to_numpy().tolist() == [
+        ["vanilla", "dropout=0.2", "trial", 2],
+        ["language_model", "dropout=0.1", "baseline", 2],
+    ]
+    assert table["nll_plus_kl"].tolist() == pytest.approx([12.5, 12.7])
+    assert table["gain"].tolist() == pytest.approx([0.2, 0.0])
+
+
 def test_without_losses_the_error_is_that_of_the_seeds() -> None:
     table = compared(runs(), FIGURES, None)
     beta, baseline = (row for _, row in table.iterrows())

@@ -77,6 +77,6 @@ def test_what_is_proposed_once_more_is_told_its_value() -> None:
         value = 10.0 + config["knobs"].get("cycles", 0)
         searcher.on_trial_complete(f"t{count}", {f"final/{OBJECTIVE}": value})
         count += 1
-    told = searcher._studies["cyclical"].optuna.trials
+    told = searcher._studies["cyclical", ""].optuna.trials
     assert {trial.params["cycles"] for trial in told} == {1, 2, 3}
     assert all(trial.value == pytest.approx(trial.params["cycles"]) for trial in told)

@@ -31,7 +31,7 @@ def test_a_variant_without_searched_knobs_is_not_replicated() -> None:
 
 def test_all_decoders_of_a_seed_before_the_next_seed() -> None:
     plan = plan_of(variants="vanilla,dilated", baseline_seeds=2)
-    trials = list(plan.baseline_trials())
+    trials = list(plan.baselines_of({}))
     decoders = len(plan.baselines)
     assert decoders > 1
     assert len(trials) == plan.planned()["language_model"] == 2 * decoders
@@ -76,8 +76,26 @@ def test_a_search_of_what_the_baseline_has_fixed_is_said() -> None:
     said = {"name": "s", "variants": ["vanilla", "cyclical"]}
     assert SearchPlan.of(SweepSpec.model_validate(said)).cautions() == []
     ranges = {"learning_rate": [0.001, 0.01], "cycles": [1, 3]}
-    unfair = SweepSpec.model_validate({**said, "ranges": ranges})
+    assert SearchPlan.of(SweepSpec.model_validate({**said, "ranges": ranges})).cautions() == []
+    unfair = SweepSpec.model_validate({**said, "ranges": ranges, "baseline_trials": 0})
     assert SearchPlan.of(unfair).cautions() == [
         f"{name} searches learning_rate, its baseline does not: some gain may be theirs"
         for name in ("vanilla", "cyclical")
     ]
+    own = {"vanilla": {"ranges": {"dropout": [0.0, 0.5]}}}
+    assert SearchPlan.of(SweepSpec.model_validate({"name": "s", "variants": own})).cautions() == [
+        "vanilla searches dropout, its baseline does not: some gain may be theirs"
+    ]
+
+
+def test_a_baseline_has_as_many_trials_as_a_variant_unless_told_otherwise() -> None:
+    spec = {"name": "s", "variants": ["vanilla"], "ranges": {"dropout": [0.0, 0.5]}, "baseline_seeds": 3}
+
+    def planned(**said: int) -> dict[str, int]:
+        return SearchPlan.of(
+            SweepSpec.model_validate({**spec, **said, "trials": 4, "replicates": 2})
+        ).planned()
+
+    assert planned() == {"language_model": 4 + 3, "vanilla": 4 + 2}
+    assert planned(baseline_trials=6) == {"language_model": 6 + 3, "vanilla": 4 + 2}
+    assert planned(baseline_trials=0) == {"language_model": 3, "vanilla": 4 + 2}

@@ -25,7 +25,7 @@ from tests.orchestrator.searched import Result, finish, loss, plan_of, value
 
 
 def study(searcher: SweepSearcher, variant: str = "cyclical") -> optuna.Study:
-    return searcher._studies[variant].optuna
+    return searcher._studies[variant, ""].optuna
 
 
 def states(searcher: SweepSearcher, variant: str = "cyclical") -> list[TrialState]:
@@ -72,6 +72,42 @@ def test_as_many_suggestions_as_planned(at_once: int, variants: str, replicates:
     asked = finish(SweepSearcher(plan), at_once)
     assert Counter(trial.variant for trial in asked) == plan.planned()
     assert len(asked) == sum(plan.planned().values())
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_a_baseline_is_searched_first_and_its_best_run_on_fresh_seeds(tmp_path: Path, at_once: int) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text("variants: [cyclical, dilated]\nranges: {dropout: [0.0, 0.9]}\n")
+    options = {"trials": 3, "baseline_trials": 4, "baseline_seeds": 2, "replicates": 1, "max_replicates": 1}
+    plan = SearchPlan.of(SweepSpec.load(file, {"name": "s", "seed": 7, **options}))
+    decoders = len(plan.baselines)
+    assert decoders > 1
+    asked = finish(SweepSearcher(plan), at_once)
+    assert Counter(trial.variant for trial in asked) == plan.planned()
+    tried, seeds = asked[: 4 * decoders], asked[4 * decoders : 6 * decoders]
+    assert {(trial.variant, trial.kind, trial.seed) for trial in tried} == {("language_model", "trial", 7)}
+    assert [trial.seed for trial in seeds] == [8] * decoders + [9] * decoders
+    assert {(trial.variant, trial.kind) for trial in seeds} == {("language_model", "baseline")}
+    for place in range(decoders):
+        label = seeds[place].build().decoder_label
+        own = [trial for trial in tried if trial.build().decoder_label == label]
+        best = min(own, key=lambda trial: loss(trial.config()))
+        assert (seeds[place].knobs, seeds[place].label) == (best.knobs, best.label)
+        assert seeds[place].knobs == seeds[place + decoders].knobs
+    assert "language_model" not in {trial.variant for trial in asked[6 * decoders :]}
+
+
+def test_a_baseline_whose_search_finds_nothing_is_run_as_it_comes() -> None:
+    spec = SweepSpec.model_validate({"name": "s", "variants": ["vanilla"], "ranges": {"dropout": [0.1, 0.5]}})
+    searcher = SweepSearcher(SearchPlan.of(spec))
+    for number in range(3):
+        assert searcher.suggest(f"t{number}")["kind"] == "trial"
+    assert searcher.suggest("b") is None  # before it is known which is best
+    for number in range(3):
+        searcher.on_trial_complete(f"t{number}", {"failure": "diverged"})
+    config = searcher.suggest("b")
+    assert (config["variant"], config["kind"], config["seed"]) == ("language_model", "baseline", 0)
+    assert "dropout" not in config["knobs"]
 
 
 def test_replicates_wait_for_every_search() -> None:

@@ -12,7 +12,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from orchestrator.spec.baselines import baseline_knobs
 from orchestrator.spec.errors import Problem, ProblemsError
 from orchestrator.spec.overrides import Changes, VariantPlan, parse_value, plan_variants
 from search_spaces.space import Extent, load_space
@@ -242,65 +241,6 @@ def test_values_of_any_kind_are_refused_in_words() -> None:
     assert problem.message == f"learning_rate must be finite, got 1{'0' * 79}…"
 
 
-# -- baselines ---------------------------------------------------------------------------------------
-
-
-def baselines(*arguments: Any, knobs: dict[str, Any] | None = None, **keywords: Any) -> list[dict[str, Any]]:
-    return baseline_knobs(list(plans(*arguments, knobs, **keywords).values()), knobs or {})
-
-
-def test_a_baseline_for_each_decoder_in_use() -> None:
-    assert baselines(["vanilla", "annealed"]) == [{"decoder": "lstm"}]
-    assert baselines(["dilated"]) == [
-        {"decoder": "dilated", "dilation": size} for size in ("S", "M", "L", "VL")
-    ]
-    assert baselines(["dilated", "vanilla"], knobs={"dilation": "M"}) == [
-        {"decoder": "dilated", "dilation": "M"},
-        {"decoder": "lstm"},
-    ]
-    assert baselines(["vanilla"], ranges={"decoder": ["lstm", "dilated"]}) == [
-        {"decoder": "lstm"},
-        {"decoder": "dilated", "dilation": "S"},
-    ]
-    assert baselines({"vanilla": own("vanilla", {"decoder": "dilated"}, {"dilation": ["S", "1-9"]})}) == [
-        {"decoder": "dilated", "dilation": "S"},
-        {"decoder": "dilated", "dilation": "1-9"},
-    ]
-
-
-def test_a_baseline_is_told_what_its_variants_are_told() -> None:
-    told = {"decoder": "lstm", "condition": "label", "label_size": 8}
-    assert baselines(["conditional", "vanilla"]) == [told, {"decoder": "lstm"}]
-    assert baselines(["skip", "vanilla"]) == [{"decoder": "lstm"}]  # with z = 0 the skips say nothing
-    found = baselines(
-        {"conditional": own("conditional", {"label_size": 3}, {"skip_connections": [False, True]})}
-    )
-    assert found == [told | {"label_size": 3}, told | {"label_size": 3, "skip_connections": True}]
-
-
-def test_a_baseline_takes_the_shared_knobs_of_its_own() -> None:
-    knobs = {"optimizer": "sgd", "decay_from": 3, "hidden_size": 32, "dropout": 0.5, "batch_size": 16}
-    (found,) = baselines(["vanilla"], knobs=knobs)
-    assert found == {"decoder": "lstm"} | knobs
-    assert load_variant(BASELINE).with_knobs(found).knobs()["decay_from"] == 3
-
-
-def test_a_baseline_has_no_z() -> None:
-    knobs = {"encoder": "lstm", "latent": "gaussian", "posterior_bias": False, "free_bits": 1.0, "beta": 2.0}
-    knobs |= {"schedule": "constant", "kl_target": 3.0, "updates": "aggressive", "inner_limit": 3}
-    assert baselines(["vanilla"], knobs=knobs) == [{"decoder": "lstm"}]
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_every_trial_has_a_baseline_with_its_decoder(name: str) -> None:
-    labels = {load_variant(BASELINE).with_knobs(knobs).decoder_label for knobs in baselines([name])}
-    plan = plans([name])[name]
-    dilations = plan.distributions.get("dilation", CategoricalDistribution((None,)))
-    for dilation in dilations.choices:  # type: ignore[attr-defined]
-        knobs = {} if dilation is None else {"dilation": dilation}
-        assert load_variant(name).with_knobs(knobs).decoder_label in labels
-
-
 # -- values of a command line ------------------------------------------------------------------------
 
 
@@ -334,11 +274,3 @@ def test_what_the_baseline_has_too_is_fixed_at_the_top(knob: str) -> None:
     assert problem.message == (
         f"{knob} must be fixed at the top, so that the baseline has it too, got it for annealed"
     )
-
-
-def test_the_baseline_keeps_all_words() -> None:
-    (plan,) = plan_variants({"vanilla": Changes()}, Changes({"word_keep_rate": 0.3}), extent=Extent(10))
-    assert plan.knobs == {"word_keep_rate": 0.3}
-    assert baseline_knobs([plan], {"word_keep_rate": 0.3, "dropout": 0.2}) == [
-        {"decoder": "lstm", "dropout": 0.2}
-    ]

@@ -25,7 +25,7 @@ def test_the_presets_knobs_are_fixed_for_variants_and_baselines() -> None:
         assert below(found, variant) == {**REFERENCE.knobs, **alone}
         assert found.search_spaces()[variant].distributions == {}
     (baseline,) = found.baselines()
-    assert baseline == {"decoder": "lstm"} | {
+    assert baseline.knobs == {"decoder": "lstm"} | {
         knob: value for knob, value in REFERENCE.knobs.items() if knob != "posterior_bias"
     }
 
@@ -43,7 +43,8 @@ def test_the_users_knobs_and_ranges_go_before(place: str) -> None:
 def test_the_users_sizes_reach_the_baselines() -> None:
     found = spec(knobs={"hidden_size": 8}, ranges={"clip_norm": [1.0, 5.0]})
     (baseline,) = found.baselines()
-    assert (baseline["hidden_size"], baseline["embedding_size"]) == (8, 512)
+    assert (baseline.knobs["hidden_size"], baseline.knobs["embedding_size"]) == (8, 512)
+    assert list(baseline.distributions) == ["clip_norm"]
     assert below(found, "annealed")["hidden_size"] == 8
     assert "clip_norm" not in below(found, "annealed")
 

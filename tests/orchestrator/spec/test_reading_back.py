@@ -109,6 +109,7 @@ trials: 3
 epochs: auto
 seed: 0
 baseline_seeds: 5
+baseline_trials: null
 replicates: 3
 max_replicates: null
 knobs:
