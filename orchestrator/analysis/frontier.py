@@ -15,7 +15,8 @@ import pandas as pd
 from orchestrator.analysis.comparison import OBJECTIVES, TEST, checked_runs, compared, non_dominated
 from orchestrator.analysis.gain import Losses
 from orchestrator.analysis.paired_test import FloatArray
-from orchestrator.analysis.verdict import COLLAPSED_KL, MARGIN, SeedRounds, Verdict, judged
+from orchestrator.analysis.verdict import COLLAPSED_KL, MARGIN, Verdict, judged
+from orchestrator.search.rounds import SeedRounds
 from trainables.variants import BASELINE
 
 FIGURES = (

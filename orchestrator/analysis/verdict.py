@@ -6,7 +6,6 @@ Pure functions on data frames; all figures are in nats per sentence.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
@@ -31,25 +30,6 @@ class Verdict(StrEnum):
     TIES = "ties"
     UNDECIDED = "undecided"
     NONE = ""
-
-
-@dataclass(frozen=True)
-class SeedRounds:
-    """How many fresh seeds a configuration gets: `first`, then one at a time while it looks better than its
-    baseline and that is not decided, up to `most`.
-
-    Each round is a look at the data. The level is split over the looks, each with twice the part of the one
-    before it, so that whatever stops the rounds, all looks together keep the level.
-    """
-
-    first: int
-    most: int
-
-    def factor(self, runs: int) -> float:
-        """What the p-value of a configuration with so many fresh seeds is multiplied by."""
-        looks = self.most - self.first
-        look = min(max(0, runs - self.first), looks)
-        return (2.0 ** (looks + 1) - 1) / 2.0**look
 
 
 def judged(tests: pd.Series, margins: pd.Series, name: str, factors: pd.Series | float = 1.0) -> pd.DataFrame:

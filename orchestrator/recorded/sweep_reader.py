@@ -20,9 +20,9 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 
 from orchestrator.analysis.results import COSTS, ERROR, TrialResult
 from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
-from orchestrator.analysis.verdict import SeedRounds
 from orchestrator.common.problems import StoreError, reason, without_password
 from orchestrator.common.wording import plural
+from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.tracking.about import IW_PREFIX, LOSSES, SEARCH_SPACES
 from orchestrator.tracking.server.links import (

@@ -34,7 +34,6 @@ from orchestrator.analysis.results import (
     losses_by_trial,
     runs_frame,
 )
-from orchestrator.analysis.verdict import SeedRounds
 from orchestrator.reports.figures.curve_view import CostView, Curve, cost_view, training_curves
 from orchestrator.reports.figures.curves_html import sections
 from orchestrator.reports.figures.curves_png import cost_png, curves_png
@@ -47,6 +46,7 @@ from orchestrator.reports.tables.gain_over_cost import TITLE, ahead_at_budgets
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.reports.tables.tuning import tuning
 from orchestrator.reports.tables.verdicts import verdicts
+from orchestrator.search.rounds import SeedRounds
 
 NOTE_FIGURE, NOTE_DPI = "frontier_note.png", 85
 """The small picture for MLflow's note: its interface shows it as wide as it is, some 800 pixels."""

@@ -19,7 +19,7 @@ from orchestrator.examination.pages import PAGE
 from orchestrator.reports.sweep_report import NOTE_FIGURE, Report
 from orchestrator.running.delivery_view import deliver, say_what_is_left
 from orchestrator.running.model_keeping import ModelKeeper
-from orchestrator.running.seed_rounds import seed_rounds
+from orchestrator.search.rounds import SeedRounds
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.about import write_losses
 from orchestrator.tracking.server.links import ui_command
@@ -88,7 +88,8 @@ class Ending:
 
     def _report(self, results: Sequence[TrialResult]) -> Report:
         corpus = self.examiner.corpus
-        title, rounds = f"{corpus.name}: {self.spec.name}", seed_rounds(self.spec)
+        title = f"{corpus.name}: {self.spec.name}"
+        rounds = SeedRounds(self.spec.replicates, self.spec.most_replicates)
         return Report.of(title, results, corpus.entropy_floor, rounds)
 
     def _publish(self, report: Report, findings: Findings) -> list[Path]:

@@ -1,6 +1,6 @@
-"""Which configurations need one fresh seed more: the rule between the rounds of `SweepSearcher`.
+"""Which configurations need more fresh seeds: the rule between the rounds of `SweepSearcher`.
 
-A seed more goes where a remedy looks better than its baseline by more than a tie, and the test has not
+They go where a remedy looks better than its baseline by more than a tie, and the test has not
 decided it. What is clear, or behind, gets none. `SeedRounds` says how the level is kept whatever this does.
 """
 
@@ -10,18 +10,13 @@ from collections.abc import Sequence
 
 from orchestrator.analysis.frontier import configurations
 from orchestrator.analysis.results import TrialResult, losses_by_trial, runs_frame
-from orchestrator.analysis.verdict import MARGIN, SeedRounds, Verdict
+from orchestrator.analysis.verdict import MARGIN, Verdict
+from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import Ended, TrialPlan
-from orchestrator.spec.sweep_spec import SweepSpec
-
-
-def seed_rounds(spec: SweepSpec) -> SeedRounds:
-    """How a sweep decides the number of fresh seeds."""
-    return SeedRounds(spec.replicates, spec.most_replicates)
 
 
 def undecided(rounds: SeedRounds, ended: Sequence[Ended]) -> list[TrialPlan]:
-    """A replicate of each configuration that needs one more.
+    """A replicate of each configuration that needs more.
 
     Args:
         ended: all trials on seeds that took no part in the search.

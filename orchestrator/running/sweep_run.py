@@ -20,7 +20,7 @@ from orchestrator.running.delivery_view import say_what_is_left
 from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.ray_session import RayGoneError, cluster_resources, ray_running, trials_at_once
-from orchestrator.running.seed_rounds import seed_rounds, undecided
+from orchestrator.running.seed_rounds import undecided
 from orchestrator.running.storage_guard import StorageGuard
 from orchestrator.running.time_left import TimeLeft
 from orchestrator.running.tune_trials import run_trials
@@ -47,7 +47,7 @@ class SweepRun:
     def __init__(self, spec: SweepSpec, corpus: Corpus) -> None:
         self.spec, self.corpus = spec, corpus
         self.plan = SearchPlan.of(spec, corpus.longest)
-        self.searcher = SweepSearcher(self.plan, partial(undecided, seed_rounds(spec)))
+        self.searcher = SweepSearcher(self.plan, partial(undecided, self.plan.rounds))
         self.console = Console()
         self.problem: str | None = None
         """What stopped it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.common.wording import plural
 from orchestrator.search.configurations import middle, number_of
+from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -25,8 +26,7 @@ def study_of(plan: VariantPlan | TrialPlan) -> Study:
 @dataclass(frozen=True)
 class SearchPlan:
     """What is run: each baseline on `baseline_seeds` seeds, `trials` trials for each variant, and each
-    variant's best configuration again on `replicates` fresh seeds, and on more, up to `most_replicates`,
-    where these do not decide.
+    variant's best configuration again on fresh seeds, and on more where these do not decide: `rounds`.
 
     A variant without searched knobs has nothing to pick: its trials are repeats on several seeds, and it
     is not replicated. A baseline with searched knobs has `baseline_trials` trials first, and the seeds that
@@ -38,8 +38,7 @@ class SearchPlan:
     trials: int
     baseline_trials: int
     baseline_seeds: int
-    replicates: int
-    most_replicates: int
+    rounds: SeedRounds
     seed: int
 
     @classmethod
@@ -53,8 +52,7 @@ class SearchPlan:
             spec.trials,
             spec.most_baseline_trials,
             spec.baseline_seeds,
-            spec.replicates,
-            spec.most_replicates,
+            SeedRounds(spec.replicates, spec.most_replicates),
             spec.seed,
         )
 
@@ -85,7 +83,7 @@ class SearchPlan:
         """How often the best configuration is run again; of a baseline, how often it is run."""
         if plan.variant == BASELINE:
             return self.baseline_seeds
-        return self.replicates if plan.distributions else 0
+        return self.rounds.first if plan.distributions else 0
 
     def cautions(self) -> list[str]:
         """A sentence for each variant that searches what its baseline has fixed, and for each that has fewer

@@ -74,7 +74,7 @@ class SweepSearcher(Searcher):
 
     Args:
         undecided: from what has run on seeds that took no part in the search, a trial of each configuration
-            that needs one seed more; None where there are no more than the planned ones.
+            that needs more seeds; None where there are no more than the planned ones.
     """
 
     def __init__(self, plan: SearchPlan, undecided: Undecided | None = None) -> None:
@@ -102,7 +102,7 @@ class SweepSearcher(Searcher):
     @property
     def _rounds_left(self) -> bool:
         """Whether more fresh seeds may be asked for."""
-        return self._undecided is not None and self._round < self.plan.most_replicates - self.plan.replicates
+        return self._undecided is not None and self._round < len(self.plan.rounds.counts) - 1
 
     @property
     def running(self) -> frozenset[str]:
@@ -197,7 +197,7 @@ class SweepSearcher(Searcher):
         if self._last is None and not self._running:
             self._last = deque(self._replicates())
         while self._rounds_left and not (self._last or self._running):
-            self._last = deque(self._one_seed_more())
+            self._last = deque(self._more_seeds())
         return _Asked(self._last.popleft()) if self._last else None
 
     def _unfinished(self, *, baselines: bool) -> list[_Study]:
@@ -267,19 +267,20 @@ class SweepSearcher(Searcher):
     def _replicates(self) -> Iterator[TrialPlan]:
         studies = [study for study in self._studies.values() if not study.is_baseline]
         best = [(self._best(study), self.plan.repeats(study.plan)) for study in studies]
-        for number in range(self.plan.replicates):
+        for number in range(self.plan.rounds.first):
             for plan, repeats in best:
                 if plan is not None and number < repeats:
                     yield self.plan.replicate(plan, number)
 
-    def _one_seed_more(self) -> Iterator[TrialPlan]:
-        """The next round: a fresh seed for each configuration that is not decided; the last round if for
+    def _more_seeds(self) -> list[TrialPlan]:
+        """The next round: fresh seeds for each configuration that is not decided; the last round if for
         none."""
         assert self._undecided is not None
-        number = self.plan.replicates + self._round
+        counts = self.plan.rounds.counts
+        numbers = range(counts[self._round], counts[self._round + 1])
         undecided = self._undecided(self._fresh_ended)
-        self._round = self._round + 1 if undecided else self.plan.most_replicates
-        return iter([self.plan.replicate(plan, number) for plan in undecided])
+        self._round = self._round + 1 if undecided else len(counts)
+        return [self.plan.replicate(plan, number) for number in numbers for plan in undecided]
 
 
 class ReconcileCallback(tune.Callback):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from optuna.distributions import BaseDistribution
 
 from orchestrator.analysis.results import TrialResult
-from orchestrator.analysis.verdict import SeedRounds
+from orchestrator.search.rounds import SeedRounds
 
 
 @dataclass(frozen=True)

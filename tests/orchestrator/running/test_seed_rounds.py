@@ -1,13 +1,17 @@
-"""Who gets one fresh seed more, and that all looks together keep the level whoever does."""
+"""Who gets more fresh seeds, and that all looks together keep the level whoever does."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.analysis.verdict import ALPHA, SeedRounds
-from orchestrator.running.seed_rounds import seed_rounds, undecided
+from orchestrator.analysis.verdict import ALPHA
+from orchestrator.running.seed_rounds import undecided
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import Ended, Kind, TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 
@@ -45,16 +49,31 @@ def test_nobody_gets_more_than_the_most() -> None:
 
 
 def test_the_factors_by_hand() -> None:
-    """Four looks at 1, 2, 4 and 8 fifteenths of the level."""
-    assert [ROUNDS.factor(runs) for runs in (2, 3, 4, 5, 6, 7)] == [15, 15, 7.5, 3.75, 1.875, 1.875]
-    assert sum(1 / ROUNDS.factor(runs) for runs in (3, 4, 5, 6)) == pytest.approx(1.0)
+    """Three looks at 1, 2 and 4 sevenths of the level."""
+    assert [ROUNDS.factor(runs) for runs in (2, 3, 4, 5, 6, 7)] == [7, 7, 7, 3.5, 1.75, 1.75]
+    assert sum(1 / ROUNDS.factor(runs) for runs in ROUNDS.counts) == pytest.approx(1.0)
     assert SeedRounds(3, 3).factor(3) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("first", "most", "counts"),
+    [
+        (3, 6, (3, 5, 6)),
+        (3, 3, (3,)),
+        (1, 3, (1, 2, 3)),
+        (4, 9, (4, 6, 8, 9)),
+        (0, 0, (0,)),
+        (0, 2, (0, 1, 2)),
+    ],
+)
+def test_how_many_seeds_after_each_round(first: int, most: int, counts: tuple[int, ...]) -> None:
+    assert SeedRounds(first, most).counts == counts
 
 
 def test_of_a_spec() -> None:
     said: list[dict[str, int]] = [{}, {"replicates": 2}, {"max_replicates": 4}]
-    specs = [SweepSpec.model_validate({"name": "x", **options}) for options in said]
-    assert [seed_rounds(spec) for spec in specs] == [SeedRounds(3, 6), SeedRounds(2, 4), SeedRounds(3, 4)]
+    plans = [SearchPlan.of(SweepSpec.model_validate({"name": "x", **options})) for options in said]
+    assert [plan.rounds for plan in plans] == [SeedRounds(3, 6), SeedRounds(2, 4), SeedRounds(3, 4)]
 
 
 @pytest.mark.parametrize("sentence_sd", [0.0, 0.1])
@@ -69,8 +88,8 @@ def test_seeds_on_demand_keep_the_level_and_save_seeds(sds: list[float], sentenc
     told_RM = np.zeros((repeats, remedies), bool)
     open_RM = np.ones((repeats, remedies), bool)
     seeds = 0
-    for number in range(ROUNDS.first, ROUNDS.most + 1):
-        seeds += int(open_RM.sum()) * (number if number == ROUNDS.first else 1)
+    for before, number in pairwise((0, *ROUNDS.counts)):
+        seeds += int(open_RM.sum()) * (number - before)
         level = ALPHA / ROUNDS.factor(number) / remedies
         ours = runs_RMC[..., :number]
         gain_RM = base_RC.mean(1)[:, None] - ours.mean(2) + noise_RM

@@ -12,7 +12,7 @@ from orchestrator.search.trial_plan import Ended, TrialPlan
 from tests.orchestrator.searched import finish, plan_of, value
 
 
-def test_a_seed_more_each_round_for_what_is_not_decided() -> None:
+def test_more_seeds_each_round_for_what_is_not_decided() -> None:
     looks: list[list[str]] = []
 
     def undecided(ended: Sequence[Ended]) -> list[TrialPlan]:
@@ -21,18 +21,17 @@ def test_a_seed_more_each_round_for_what_is_not_decided() -> None:
         replicates = {each.plan.variant: each.plan for each in ended if each.plan.kind == "replicate"}
         return [replicates[name] for name in ("cyclical", "annealed")[: 3 - len(looks)]]
 
-    plan = plan_of(variants="vanilla,cyclical,annealed", trials=2, replicates=2, max_replicates=9)
+    plan = plan_of(variants="vanilla,cyclical,annealed", trials=2, replicates=4, max_replicates=13)
     searcher = SweepSearcher(plan, undecided)
     asked = finish(searcher, 2)
     more = asked[sum(plan.planned().values()) :]
     assert [(trial.variant, trial.kind, trial.seed) for trial in more] == [
-        ("cyclical", "replicate", 10),
-        ("annealed", "replicate", 10),
-        ("cyclical", "replicate", 11),
+        *[(variant, "replicate", seed) for seed in (12, 13) for variant in ("cyclical", "annealed")],
+        *[("cyclical", "replicate", seed) for seed in (14, 15)],
     ]
     fresh = ["baseline language_model"] * 2 + ["trial vanilla"] * 2
-    assert sorted(looks[0]) == sorted([*fresh, *["replicate cyclical", "replicate annealed"] * 2])
-    assert [len(look) for look in looks] == [8, 10, 11]
+    assert sorted(looks[0]) == sorted([*fresh, *["replicate cyclical", "replicate annealed"] * 4])
+    assert [len(look) for look in looks] == [12, 16, 18]
     assert searcher.finished
 
 
