@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.parts.convolutions import KERNEL, CausalBlock
+from trainables.parts.dropout import Dropout
 from trainables.parts.part import KnobError, Part, require
 from trainables.parts.sizes import Sizes
 
@@ -134,7 +135,7 @@ class _LSTMDecoder(DecoderModule):
         self.start = nn.Linear(context_width, hidden, bias=False)
         self.lstm = nn.LSTM(sizes.embedding_size + context_width, hidden, batch_first=True)
         self.output = nn.Linear(hidden, vocabulary_size, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.skip = nn.Linear(context_width, hidden, bias=False) if config.skip_connections else None
 
     def hidden(self, inputs_BT: Tensor, z_BZ: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ class _DilatedDecoder(DecoderModule):
         self.input = nn.Linear(sizes.embedding_size + context_width, hidden)
         self.blocks = nn.Sequential(*(CausalBlock(hidden, dilation) for dilation in config.dilations))
         self.output = nn.Linear(hidden, vocabulary_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         layers = len(config.dilations) if config.skip_connections else 0
         self.skips = nn.ModuleList(nn.Linear(context_width, hidden, bias=False) for _ in range(layers))
 
