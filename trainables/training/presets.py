@@ -87,7 +87,13 @@ EMBEDDED = Preset(
     name="embedded",
     source="this project: what the embedded corpus is trained with unless something else is asked for",
     epochs=_EPOCHS,
-    knobs={"decoder": "dilated", "dropout": 0.2, "batch_size": 32, "learning_rate": 0.003},
+    knobs={
+        "decoder": "dilated",
+        "dropout": 0.2,
+        "embedding_size": 32,
+        "batch_size": 32,
+        "learning_rate": 0.003,
+    },
 )
 
 PRESETS = {preset.name: preset for preset in (REFERENCE,)}

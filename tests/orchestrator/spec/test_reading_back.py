@@ -115,6 +115,7 @@ max_replicates: null
 knobs:
   decoder: dilated
   dropout: 0.2
+  embedding_size: 32
   batch_size: 32
   learning_rate: 0.003
 ranges: {{}}
