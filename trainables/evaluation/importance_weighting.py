@@ -19,7 +19,8 @@ from trainables.model.text_vae import TextVAE
 from trainables.text.batches import evaluation_batches
 from trainables.text.splits import Split
 
-LOGITS_PER_CHUNK = 4_000_000
+LOGITS_PER_CHUNK = {"cpu": 250_000, "cuda": 4_000_000}
+"""What a core's cache holds, what a GPU is busy with."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def importance_weighted_nll(
     for batch in evaluation_batches(split.take(indices_N), EVALUATION_BATCH):
         batch = batch.to(device)
         rows, positions = batch.tokens_BT.shape
-        at_once = max(1, LOGITS_PER_CHUNK // (rows * positions * model.vocabulary_size))
+        at_once = max(1, LOGITS_PER_CHUNK[device.type] // (rows * positions * model.vocabulary_size))
         posterior = model.posterior(batch)
         drawn = 1 if posterior.certain else samples
         log_weights: list[Tensor] = []

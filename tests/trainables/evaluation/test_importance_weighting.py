@@ -119,7 +119,7 @@ def test_constant_weights_give_the_likelihood_whatever_the_chunks(
 ) -> None:
     # The decoder is silent and the posterior is the prior: every sample has the weight p(x), so that a count
     # of samples that is off by one shows as ln of their ratio.
-    monkeypatch.setattr(importance_weighting, "LOGITS_PER_CHUNK", logits)
+    monkeypatch.setattr(importance_weighting, "LOGITS_PER_CHUNK", {"cpu": logits})
     model = silent_model(small(name), 16)
     estimate = importance_weighted_nll(model, varied.valid, CPU, samples=samples, sentences=21)
     assert varied.valid.labels is not None
@@ -151,7 +151,7 @@ def held_logits(
 def test_no_more_logits_are_held_than_allowed(
     small: MakeVariant, few: Split, monkeypatch: pytest.MonkeyPatch, logits: int
 ) -> None:
-    monkeypatch.setattr(importance_weighting, "LOGITS_PER_CHUNK", logits)
+    monkeypatch.setattr(importance_weighting, "LOGITS_PER_CHUNK", {"cpu": logits})
     model = silent_model(small("vanilla"), 16)
     sentences, sizes = held_logits(model, few, monkeypatch, samples=7)
     assert sum(sentences) == 7 * len(few)
@@ -167,7 +167,7 @@ def test_chunks_of_any_size_estimate_the_same(
     variance = np.array([grid_log_likelihood(model, row, 0.25)[1] for row in rows(few)])
     samples, estimates = 1000, []
     for logits in (1, 30_000, 16_000_000):
-        monkeypatch.setattr(importance_weighting, "LOGITS_PER_CHUNK", logits)
+        monkeypatch.setattr(importance_weighting, "LOGITS_PER_CHUNK", {"cpu": logits})
         found = importance_weighted_nll(model, few, CPU, samples=samples, sentences=len(few))
         estimates.append(found.iw_nll_N)
     for other in estimates[1:]:
