@@ -27,15 +27,19 @@ class Examined:
     """One run's findings.
 
     Attributes:
-        iw_nll_N: IW-NLL of each of N test sentences in nats, the same sentences in every run of a sweep.
         samples: of z, for each sentence.
+        test_sentences: in the test split.
+        iw_nll_N: IW-NLL in nats of N of them, the same in every run of a sweep that has as many.
+        indices_N: their numbers in the split.
         texts: of the run that speaks for its configuration, None of the others.
         probe: of the same run, where the corpus has labels.
     """
 
     trial_id: str
     samples: int
+    test_sentences: int
     iw_nll_N: tuple[float, ...]
+    indices_N: tuple[int, ...]
     texts: Texts | None = None
     probe: Probe | None = None
 
@@ -47,16 +51,25 @@ class Examined:
             train, test = found.train, found.test
             known = probe(train.mean_ND, train.labels_N, test.mean_ND, test.labels_N)
         weighted = found.weighted
-        return cls(trial_id, weighted.samples, tuple(weighted.iw_nll_N.tolist()), found.texts, known)
+        iw_nll_N, indices_N = tuple(weighted.iw_nll_N.tolist()), tuple(weighted.indices_N.tolist())
+        return cls(trial_id, weighted.samples, found.test_sentences, iw_nll_N, indices_N, found.texts, known)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every test sentence was looked at."""
+        return len(self.iw_nll_N) == self.test_sentences
 
     @property
     def losses_N(self) -> NDArray[np.float64]:
-        """`iw_nll_N` as an array."""
-        return np.array(self.iw_nll_N)
+        """IW-NLL of each test sentence, NaN of those that were not looked at; what came out as no number is
+        as bad as infinity."""
+        losses_N = np.full(self.test_sentences, np.nan)
+        losses_N[list(self.indices_N)] = np.nan_to_num(self.iw_nll_N, nan=np.inf, posinf=np.inf)
+        return losses_N
 
     def final(self) -> dict[str, float]:
         """Metric names to values: they take the place of the trial's own."""
-        losses_N = self.losses_N
+        losses_N = np.array(self.iw_nll_N)
         figures = {
             "test/iw_nll": float(losses_N.mean()),
             "test/iw_nll_se": standard_error(losses_N),
@@ -80,15 +93,16 @@ def keep(folder: Path, examined: Examined) -> None:
 
 def kept(spec: SweepSpec, corpus: Corpus) -> dict[str, Examined]:
     """All findings in the sweep's folder by trial id. What cannot be read, or was found with another effort
-    than the spec's, counts as none."""
+    than the spec's or on the whole of test, counts as none."""
     most = len(corpus.test)
-    sentences = most if spec.final_iw_sentences is None else min(most, spec.final_iw_sentences)
+    enough = {most, most if spec.final_iw_sentences is None else min(most, spec.final_iw_sentences)}
     found: dict[str, Examined] = {}
     for path in sorted((spec.folder / FOLDER).glob("*.json")):
         try:
             examined = _FORMAT.validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        if (examined.samples, len(examined.iw_nll_N)) == (spec.final_iw_samples, sentences):
+        effort = examined.test_sentences, examined.samples
+        if effort == (most, spec.final_iw_samples) and len(examined.iw_nll_N) in enough:
             found[examined.trial_id] = examined
     return found

@@ -15,6 +15,7 @@ from ray import tune
 from ray.exceptions import RayTaskError
 from rich.console import Console
 
+from orchestrator.analysis.iw_gain import short_of_sentences
 from orchestrator.analysis.speakers import speakers
 from orchestrator.examination.examined import Examined, keep, kept
 from orchestrator.examination.view import ExaminationView
@@ -47,7 +48,8 @@ class Examiner:
     def examine(
         self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None], console: Console
     ) -> None:
-        """Examines what has not been examined yet. A run that fails is named, and stays as it was.
+        """Examines what has not been examined yet, on the whole of test where the report says that this would
+        decide something. A run that fails is named, and stays as it was.
 
         Args:
             checkpoints: by trial id.
@@ -71,17 +73,25 @@ class Examiner:
     def _subjects(self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None]) -> list[_Subject]:
         known = kept(self.spec, self.corpus)
         plans = {result.trial_id: result.plan for result in report.results}
+        whole = short_of_sentences(report.configurations, report.runs)
         return [
-            _Subject(trial_id, plans[trial_id], checkpoints.get(trial_id), self._request(speaks))
+            _Subject(
+                trial_id,
+                plans[trial_id],
+                checkpoints.get(trial_id),
+                self._request(texts=speaks, whole=trial_id in whole),
+            )
             for trial_id, speaks in speakers(report.configurations, report.runs).items()
-            if trial_id not in known or (speaks and known[trial_id].texts is None)
+            if (found := known.get(trial_id)) is None
+            or (speaks and found.texts is None)
+            or (trial_id in whole and not found.whole)
         ]
 
-    def _request(self, texts: bool) -> Request:
+    def _request(self, *, texts: bool, whole: bool) -> Request:
         resources = self.spec.resources
         return Request(
             iw_samples=self.spec.final_iw_samples,
-            iw_sentences=self.spec.final_iw_sentences,
+            iw_sentences=None if whole else self.spec.final_iw_sentences,
             texts=texts,
             device="cuda" if resources.gpus else "cpu",
             threads=max(1, int(resources.cpus)),

@@ -33,7 +33,8 @@ class Findings:
         return [self._into(result) for result in results]
 
     def publish(self, report: Report, tracker: MlflowTracker) -> list[Path]:
-        """Logs figures and tables, a step behind the last epoch, and writes the page of texts; its path."""
+        """Logs figures and tables, a step behind the last epoch, those of more sentences than asked for one
+        step later, and writes the page of texts; its path."""
         pages = [
             Page(result.plan, result.final, self.found[trial_id])
             for trial_id, speaks in speakers(report.configurations, report.runs).items()
@@ -41,7 +42,8 @@ class Findings:
             if speaks and result.trial_id == trial_id and trial_id in self.found
         ]
         for trial_id, examined in self.found.items():
-            tracker.log_metrics(trial_id, examined.final(), self.spec.epochs.most + 1)
+            more = len(examined.iw_nll_N) > (self.spec.final_iw_sentences or examined.test_sentences)
+            tracker.log_metrics(trial_id, examined.final(), self.spec.epochs.most + 1 + more)
         for page in pages:
             tracker.log_tables(page.examined.trial_id, write_tables(self.spec.folder, page.examined))
         return [write_page(self.spec.folder, self.spec.name, pages)] if pages else []

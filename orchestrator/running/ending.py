@@ -59,7 +59,9 @@ class Ending:
         finished = any(result.final for result in results)
         if complete and finished:
             try:
-                self.examiner.examine(self._report(results), checkpoints, self.console)
+                for _ in range(2):  # once more on all sentences where some were too few to decide
+                    found = Findings.of(self.spec, self.examiner.corpus).into(results)
+                    self.examiner.examine(self._report(found), checkpoints, self.console)
             except KeyboardInterrupt:
                 complete = False
         findings = Findings.of(self.spec, self.examiner.corpus)

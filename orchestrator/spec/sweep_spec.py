@@ -75,7 +75,7 @@ class SweepSpec(BaseModel):
         max_concurrent: the most trials at a time; None is as many as the resources allow.
         iw_samples, iw_sentences: of the importance-weighted NLL at the end of each trial.
         final_iw_samples, final_iw_sentences: of that of the runs that are examined after the search; None
-            takes the whole test split.
+            takes the whole test split, and so does what so many sentences do not decide.
         models: which trials' weights become MLflow models: those on the frontier, those of all trials that
             finished, none.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.

@@ -52,10 +52,11 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found out; `train` and `test` only where there are labels that the model is not told, at most
-    `MOST_SENTENCES` of each."""
+    """What was found out, about `test_sentences` or some of them; `train` and `test` only where there are
+    labels that the model is not told, at most `MOST_SENTENCES` of each."""
 
     weighted: ImportanceWeighted
+    test_sentences: int
     texts: Texts | None = None
     train: Knowledge | None = None
     test: Knowledge | None = None
@@ -70,12 +71,13 @@ def examine(variant: Variant, weights: Mapping[str, Tensor], corpus: Corpus, req
     weighted = importance_weighted_nll(
         model, corpus.test, device, samples=request.iw_samples, sentences=request.iw_sentences
     )
+    sentences = len(corpus.test)
     if not request.texts:
-        return Examination(weighted)
+        return Examination(weighted, sentences)
     texts = write_texts(model, corpus, device)
     if not corpus.label_names or model.told:  # a label that was told is not found out
-        return Examination(weighted, texts)
-    return Examination(weighted, texts, *_knowledge(model, corpus, device))
+        return Examination(weighted, sentences, texts)
+    return Examination(weighted, sentences, texts, *_knowledge(model, corpus, device))
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Dropout whose mask costs a quarter of the random numbers on a CPU.
 
-torch draws a float for each element, one after the other: a fifth of a small model's training step. Sixteen bits
-decide as well.
+torch draws a float for each element, one after the other: a fifth of a small model's training step. Sixteen
+bits decide as well.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from orchestrator.analysis.frontier import configurations
-from orchestrator.analysis.iw_gain import trials_of_configurations, with_iw_gain
+from orchestrator.analysis.iw_gain import short_of_sentences, trials_of_configurations, with_iw_gain
 from orchestrator.analysis.speakers import speakers
+from orchestrator.analysis.verdict import Verdict
 
 LOSSES = {
     "b1": np.array([13.0, 12.0, 14.0, 13.0]),  # mean 13.0
@@ -56,6 +57,51 @@ def test_by_hand() -> None:
     assert gain == pytest.approx(13.2 - 12.125)
     # d = 1.2, 0.7, 1.2, 1.2: variance 0.0625 over 4 sentences; seeds: 0.08 / 2 and 0.
     assert error == pytest.approx(math.sqrt(0.0625 / 4 + 0.04))
+
+
+def test_a_difference_is_on_the_sentences_that_all_its_runs_have() -> None:
+    """A baseline that was looked at on two sentences more is compared on the four."""
+    some = {name: np.append(values, [np.nan, np.nan]) for name, values in LOSSES.items()}
+    more = {**some, "b1": np.append(LOSSES["b1"], [99.0, 99.0])}
+    assert gains(more)["vanilla", ""] == pytest.approx(gains(LOSSES)["vanilla", ""])
+
+
+@pytest.mark.parametrize(
+    ("sentence_sd", "seed_sd", "gain", "verdict", "short"),
+    [
+        (1.0, 0.01, 0.5, Verdict.BEATS, False),
+        (4.0, 0.01, 0.5, Verdict.UNDECIDED, True),
+        (4.0, 0.5, 0.5, Verdict.UNDECIDED, False),  # more sentences would not decide it
+        (4.0, 0.01, 0.0, Verdict.UNDECIDED, False),
+    ],
+)
+def test_where_more_sentences_would_decide(
+    sentence_sd: float, seed_sd: float, gain: float, verdict: Verdict, short: bool
+) -> None:
+    """Three seeds a side at −1, 0 and 1 times `seed_sd`, whose means differ by `gain` on 100 sentences that
+    vary by `sentence_sd`; and a beta that was not examined."""
+    kinds = [("b", "language_model", "baseline", ""), ("r", "cyclical", "replicate", "cycles=2")]
+    kinds.append(("x", "beta", "replicate", "beta=0.5"))
+    rows = [
+        run(f"{name}{seed}", variant, kind, seed, 13.0, knobs=knobs)
+        for name, variant, kind, knobs in kinds
+        for seed in range(3)
+    ]
+    noise_N = np.resize([1.0, -1.0], 100) * sentence_sd
+    losses = {
+        f"{name}{seed}": 13.0 + (seed - 1) * seed_sd + (noise_N - gain) * (name == "r")
+        for name in ("b", "r")
+        for seed in range(3)
+    }
+    runs = pd.DataFrame(rows)
+    table = with_iw_gain(
+        configurations(runs, {str(name): np.zeros(3) for name in runs["trial_id"]}), runs, losses
+    )
+    row = table.set_index("variant").loc["cyclical"]
+    assert (row["iw_gain"], row["iw_gain_verdict"]) == (pytest.approx(gain), verdict)
+    assert bool(row["iw_short_of_sentences"]) == short
+    examined = {"b0", "b1", "b2", "r0", "r1", "r2"}
+    assert short_of_sentences(table, runs) == (examined if short else set())
 
 
 def test_where_it_is_not_known() -> None:

@@ -21,8 +21,8 @@ SAID = Decoded("a <unk>", "b", "")
 TEXTS = Texts(
     [PriorSample("küche", SAID)], [Reconstruction("", "a b", SAID)], [Waypoint("a", "b", 0.2, SAID)]
 )
-FULL = Examined("t1", 500, (1.0, 2.0, math.inf), TEXTS, Probe(0.9, 0.5, 0.7, 0.25, 40, 30))
-BARE = Examined("t2", 500, (0.1 + 0.2, math.nan, 3.0))
+FULL = Examined("t1", 500, 4, (1.0, 2.0, math.inf), (0, 1, 3), TEXTS, Probe(0.9, 0.5, 0.7, 0.25, 40, 30))
+BARE = Examined("t2", 500, 4, (0.1 + 0.2, math.nan, 3.0), (0, 2, 3))
 
 
 @pytest.fixture
@@ -54,8 +54,21 @@ def test_what_cannot_be_read_or_is_of_another_effort_counts_as_none(spec: SweepS
 
 @pytest.mark.parametrize("asked", [4, 9, None])
 def test_no_more_sentences_than_there_are(spec: SweepSpec, asked: int | None) -> None:
-    keep(spec.folder, Examined("t", 500, (1.0,) * 4))
+    keep(spec.folder, Examined("t", 500, 4, (1.0,) * 4, (0, 1, 2, 3)))
     assert set(kept(SweepSpec(storage=spec.storage, name="s", final_iw_sentences=asked), CORPUS)) == {"t"}
+
+
+def test_losses_stand_at_the_sentences_numbers() -> None:
+    assert FULL.losses_N.tolist() == pytest.approx([1.0, 2.0, math.nan, math.inf], nan_ok=True)
+    assert BARE.losses_N.tolist() == pytest.approx([0.3, math.nan, math.inf, 3.0], nan_ok=True)
+    assert not FULL.whole
+
+
+def test_more_sentences_than_asked_for_are_as_good(spec: SweepSpec) -> None:
+    keep(spec.folder, Examined("t", 500, 4, (1.0,) * 4, (0, 1, 2, 3)))
+    assert kept(spec, CORPUS)["t"].whole
+    keep(spec.folder, Examined("t", 500, 5, (1.0,) * 4, (0, 1, 2, 4)))  # of another corpus
+    assert kept(spec, CORPUS) == {}
 
 
 def test_figures() -> None:
@@ -66,7 +79,7 @@ def test_figures() -> None:
     found = Examined.of(
         "t",
         Examination(
-            ImportanceWeighted(losses_N, np.arange(4), 500), TEXTS, known, Knowledge(mean_ND, labels_N)
+            ImportanceWeighted(losses_N, np.arange(4), 500), 4, TEXTS, known, Knowledge(mean_ND, labels_N)
         ),
     )
     assert found.texts == TEXTS
@@ -82,6 +95,6 @@ def test_figures() -> None:
         "probe/train_sentences": 40.0,
         "probe/test_sentences": 4.0,
     }
-    bare = Examined.of("t", Examination(ImportanceWeighted(losses_N, np.arange(4), 500)))
-    assert (bare.texts, bare.probe) == (None, None)
+    bare = Examined.of("t", Examination(ImportanceWeighted(losses_N, np.arange(4), 500), 9))
+    assert (bare.texts, bare.probe, bare.whole) == (None, None, False)
     assert {name.split("/")[0] for name in bare.final()} == {"test"}

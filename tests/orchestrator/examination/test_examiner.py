@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +78,11 @@ def examiner(tmp_path: Path, samples: int = 4, concurrency: int = 2) -> Examiner
     return Examiner(spec, CORPUS, concurrency)
 
 
-def examine(by: Examiner, checkpoints: Checkpoints) -> list[str]:
+def examine(by: Examiner, checkpoints: Checkpoints, report: Report = REPORT) -> list[str]:
     """The lines that it prints."""
     console = Console(file=io.StringIO(), width=200)
     try:
-        by.examine(REPORT, checkpoints, console)
+        by.examine(report, checkpoints, console)
     finally:
         assert isinstance(console.file, io.StringIO)
         lines = console.file.getvalue().splitlines()
@@ -126,6 +127,27 @@ def test_the_runs_that_matter_are_examined_once(tmp_path: Path, checkpoints: Che
     for run in RESULTS:  # nothing is loaded again
         shutil.rmtree(tmp_path / run.trial_id)
     assert examine(by, checkpoints) == []
+
+
+def test_all_sentences_are_taken_where_some_were_too_few(tmp_path: Path, checkpoints: Checkpoints) -> None:
+    """Seeds that agree to a thousandth, and a gain of 1 on sentences that vary by 10."""
+    by = examiner(tmp_path)
+    examine(by, checkpoints)
+    assert {len(found.iw_nll_N) for found in kept(by.spec, CORPUS).values()} == {10}
+    noise_N = np.resize([10.0, -10.0], len(CORPUS.test))
+    results = [
+        replace(
+            run, iw_losses_N=50.0 + run.plan.seed / 1000 - (run.plan.variant == "vanilla") * (1 + noise_N)
+        )
+        for run in RESULTS
+    ]
+    report = Report.of("a sweep", results, None)
+    lines = examine(by, checkpoints, report)
+    assert [line[:14] for line in lines] == [f"examined [{number}/4]" for number in range(1, 5)]
+    found = kept(by.spec, CORPUS)
+    assert {len(each.iw_nll_N) for each in found.values()} == {len(CORPUS.test)}
+    assert found["v0"].texts is not None
+    assert examine(by, checkpoints, report) == examine(by, checkpoints) == []
 
 
 def test_a_missing_checkpoint_is_said(tmp_path: Path, checkpoints: Checkpoints) -> None:

@@ -52,8 +52,8 @@ RESULTS = [
     result("v1", "vanilla", "trial", 12.2, 2.0),
 ]
 EXAMINED = [
-    Examined("b0", 500, (13.0, 12.0, 14.0, 13.0)),
-    Examined("v0", 500, (11.0, 10.0, 12.0, 11.0), TEXTS, PROBE),
+    Examined("b0", 500, 4, (13.0, 12.0, 14.0, 13.0), (0, 1, 2, 3)),
+    Examined("v0", 500, 4, (11.0, 10.0, 12.0, 11.0), (0, 1, 2, 3), TEXTS, PROBE),
 ]
 
 
@@ -130,12 +130,12 @@ def test_mlflow_has_the_figures_and_the_tables(
 
 def test_tables_without_rows_are_left_out(tmp_path: Path) -> None:
     texts = Texts([PriorSample("kitchen", ALIKE)], [], [])
-    (path,) = write_tables(tmp_path, Examined("t", 500, (1.0,), texts))
+    (path,) = write_tables(tmp_path, Examined("t", 500, 1, (1.0,), (0,), texts))
     assert json.loads(path.read_text()) == {
         "columns": ["label", "greedy", "sample", "beam"],
         "data": [["kitchen", "a b", "c | d", "a b"]],
     }
-    assert write_tables(tmp_path, Examined("u", 500, (1.0,))) == []
+    assert write_tables(tmp_path, Examined("u", 500, 1, (1.0,), (0,))) == []
 
 
 def test_the_page_of_texts(tmp_path: Path, findings: Findings) -> None:
