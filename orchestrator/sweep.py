@@ -238,7 +238,7 @@ def _start(spec: SweepSpec, *, resume: bool) -> int:
     try:
         with sole_user(spec.folder):
             keep_corpus(spec.folder, corpus.digest)
-            from orchestrator.running.ray_session import RayGoneError
+            from orchestrator.cluster.ray_session import RayGoneError
             from orchestrator.running.sweep_run import SweepRun, SweepStoppedError
 
             try:

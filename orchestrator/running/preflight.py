@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from orchestrator.cluster.ray_address import check_ray_address, ray_folder
 from orchestrator.common.addresses import sqlite_file
 from orchestrator.running.folder import name_in_use
-from orchestrator.running.ray_address import check_ray_address, ray_folder
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.corpora import Corpus, CorpusError, load_corpus

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from rich.console import Console
 
+from orchestrator.cluster.ray_session import RayGoneError, cluster_resources, ray_running
+from orchestrator.cluster.slots import Slots
 from orchestrator.common.interrupts import interrupts_heard
 from orchestrator.common.problems import reason
 from orchestrator.common.statuses import Status
@@ -19,7 +22,6 @@ from orchestrator.examination.examiner import Examiner
 from orchestrator.running.delivery_view import say_what_is_left
 from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
-from orchestrator.running.ray_session import RayGoneError, cluster_resources, ray_running, trials_at_once
 from orchestrator.running.seed_rounds import undecided
 from orchestrator.running.storage_guard import StorageGuard
 from orchestrator.running.time_left import TimeLeft
@@ -62,13 +64,17 @@ class SweepRun:
             KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
             SweepStoppedError: its disk is full.
             RayGoneError: Ray does not answer any more.
-            SpecError: MLflow has another sweep of this name.
+            SpecError: MLflow has another sweep of this name, or no node of the cluster can hold a trial.
         """
         self._announce()
-        with interrupts_heard(), ray_running(self.console), self._tracked(), self._stopped_when_full():
-            self._open_mlflow()
-            trials = self._train(resume)
-            return self._end(trials)
+        with interrupts_heard(), ray_running(self.console):
+            self.slots = Slots(self.spec, self._note)
+            for caution in self.slots.notes():
+                self._note(caution)
+            with self._tracked(), self._stopped_when_full():
+                self._open_mlflow()
+                trials = self._train(resume)
+                return self._end(trials)
 
     def _announce(self) -> None:
         spec, corpus, planned = self.spec, self.corpus, self.plan.planned()
@@ -85,7 +91,10 @@ class SweepRun:
             highlight=False,
         )
         for caution in (*corpus.notes, *self.plan.cautions()):
-            self.console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
+            self._note(caution)
+
+    def _note(self, caution: str) -> None:
+        self.console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
 
     @contextlib.contextmanager
     def _tracked(self) -> Iterator[None]:
@@ -138,15 +147,20 @@ class SweepRun:
 
     def _train(self, resume: bool) -> list[Trial]:
         """All trials; says so if something stopped them."""
-        self.concurrency = trials_at_once(self.spec)
         left = TimeLeft(
             self.spec.epochs.planned,
             self.spec.epochs.most,
             self.plan.planned(),
             self.plan.typical(),
-            self.concurrency,
+            self.slots.fit,
         )
         progress = SweepProgress(self.spec.name, left)
+
+        def changed(fit: int, asked: int) -> None:
+            progress.time_left = replace(left, slots=fit)
+            self.searcher.set_max_concurrency(asked)
+
+        self.slots.changed = changed
         with StorageGuard(self.spec.folder) as guard, ProgressCallback(progress, self.console) as shown:
             try:
                 trials = run_trials(
@@ -154,8 +168,8 @@ class SweepRun:
                     self.corpus,
                     self.searcher,
                     guard,
-                    [shown, TrackingCallback(self.tracker)],
-                    concurrency=self.concurrency,
+                    [shown, TrackingCallback(self.tracker), self.slots],
+                    slots=self.slots,
                     resume=resume,
                 )
             except (RayError, ConnectionError) as problem:
@@ -170,7 +184,7 @@ class SweepRun:
             self.tracker.finish_sweep(status="KILLED")
             self.tracker.close(FAREWELL_S)
             return Status.GONE
-        examiner = Examiner(self.spec, self.corpus, self.concurrency)
+        examiner = Examiner(self.spec, self.corpus, self.slots.asked)
         ending = Ending(examiner, self.tracker, self.console)
         try:
             return ending.of(trials, self.searcher.running, complete=self.searcher.finished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from pyarrow.fs import FileSelector, FileSystem
 from ray import tune
 from ray.tune.experiment import Trial
 
+from orchestrator.cluster.slots import Slots
 from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
@@ -26,7 +28,7 @@ def run_trials(
     stop: tune.Stopper,
     callbacks: Sequence[tune.Callback],
     *,
-    concurrency: int,
+    slots: Slots,
     resume: bool,
 ) -> list[Trial]:
     """Runs all trials, or goes on with them; in the order in which they were begun.
@@ -34,6 +36,8 @@ def run_trials(
     By `tune.run` and not by a Tuner, which on a restore brings back searcher, callbacks and limits as it
     pickled them at the start: the present ones take over the earlier state here.
     """
+    # Of a searcher's trials Tune would let a single one wait for room.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(slots.pending))
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
@@ -47,7 +51,7 @@ def run_trials(
         num_samples=-1,  # until the searcher has finished
         search_alg=searcher,
         stop=stop,
-        max_concurrent_trials=concurrency,
+        max_concurrent_trials=slots.asked,
         reuse_actors=True,
         callbacks=[ReconcileCallback(searcher), *callbacks],
         max_failures=FAILURES_A_TRIAL,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.running.ray_session import worth_saying
+from orchestrator.cluster.ray_session import worth_saying
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.sweep_process import (
     FINISHED_LINE,

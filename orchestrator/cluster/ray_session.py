@@ -14,11 +14,10 @@ import ray
 from rich.console import Console
 
 import trainables
+from orchestrator.cluster.ray_address import ray_folder
 from orchestrator.common.interrupts import interrupts_ignored
 from orchestrator.common.problems import reason
-from orchestrator.running.ray_address import ray_folder
 from orchestrator.spec.errors import SpecError
-from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.common.output import as_ctrl_c
 
 _RETIRED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
@@ -45,17 +44,6 @@ def cluster_resources() -> dict[str, float]:
     """What Ray has: CPU, GPU, and so on."""
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return have
-
-
-def trials_at_once(spec: SweepSpec) -> int:
-    """How many trials fit on the cluster as it is now, or as many as the spec says."""
-    if spec.max_concurrent is not None:
-        return spec.max_concurrent
-    have = cluster_resources()
-    fits = [have.get("CPU", 0.0) / spec.resources.cpus]
-    if spec.resources.gpus:
-        fits.append(have.get("GPU", 0.0) / spec.resources.gpus)
-    return max(1, int(min(fits)))
 
 
 def _start() -> None:

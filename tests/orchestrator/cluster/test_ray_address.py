@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.running.ray_address import LONGEST_FOLDER, check_ray_address, ray_folder
+from orchestrator.cluster.ray_address import LONGEST_FOLDER, check_ray_address, ray_folder
 from orchestrator.spec.errors import SpecError
 
 
@@ -78,14 +78,14 @@ def test_a_long_folder_gives_way_to_a_short_one(monkeypatch: pytest.MonkeyPatch)
 
 def test_where_there_is_no_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "/" + "ü" * LONGEST_FOLDER)
-    monkeypatch.setattr("orchestrator.running.ray_address._PLACES", ("/nowhere",))
+    monkeypatch.setattr("orchestrator.cluster.ray_address._PLACES", ("/nowhere",))
     with pytest.raises(SpecError, match=re.escape(f"at most {LONGEST_FOLDER} bytes")) as caught:
         ray_folder()
     assert f"have long names, got {2 * LONGEST_FOLDER + 1}: /ü" in str(caught.value)
 
 
 def test_a_full_folder_gives_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("orchestrator.running.ray_address.LEAST_FREE", 10**18)
+    monkeypatch.setattr("orchestrator.cluster.ray_address.LEAST_FREE", 10**18)
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     with pytest.raises(
         SpecError, match=r"^TMPDIR must be a folder with 10{12} MB free or more, got \d+ MB: /tmp$"

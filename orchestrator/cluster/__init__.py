@@ -1,0 +1,1 @@
+"""Ray under a sweep: where it runs, what its nodes hold, and how many trials run there at a time."""

@@ -1,0 +1,91 @@
+"""Trials at a time, as the cluster grows and shrinks: a Ray Tune callback that looks every few seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from orchestrator.cluster.capacity import Capacity, NodeTypes
+from orchestrator.common.harmless import harmless
+from orchestrator.spec.errors import SpecError
+from orchestrator.spec.sweep_spec import SweepSpec
+
+SECONDS_BETWEEN_LOOKS = 2.0
+MANY = 10_000
+PATIENCE_S = 60.0
+"""So long nothing may run before it is said what is waited for."""
+
+
+class Slots(tune.Callback):
+    """How many trials run at a time, now and after each look.
+
+    Args:
+        spec: of the sweep; its `max_concurrent` goes before what fits.
+        say: a line for people.
+
+    Raises:
+        SpecError: no node that is there, or may be started, can hold a trial.
+    """
+
+    def __init__(self, spec: SweepSpec, say: Callable[[str], None]) -> None:
+        self.spec, self._say = spec, say
+        self._joined = bool(os.environ.get("RAY_ADDRESS"))
+        self._types = NodeTypes.here() if self._joined else None
+        self.capacity = Capacity.now(joined=self._joined, types=self._types)
+        if problem := self.capacity.problem(spec.resources):
+            raise SpecError(f"resources of a trial must fit on a node of the cluster, {problem}")
+        self.changed: Callable[[int, int], object] = lambda fit, asked: None
+        """Told how many trials fit and how many to ask for, when that has changed."""
+        self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        self._idle_since: float | None = None
+
+    @property
+    def fit(self) -> int:
+        """Trials that run at a time on the cluster as it is; at least 1."""
+        fits = max(1, self.capacity.fits(self.spec.resources))
+        return fits if self.spec.max_concurrent is None else min(fits, self.spec.max_concurrent)
+
+    @property
+    def asked(self) -> int:
+        """Trials to ask for, so that the cluster grows."""
+        most = self.spec.max_concurrent
+        return self.capacity.asks_for(self.spec.resources) if most is None else most
+
+    @property
+    def pending(self) -> int:
+        """Trials that may wait for room at once. A cluster sees what waits, and grows: there it is `asked` that
+        limits them."""
+        return MANY if self._joined else 1
+
+    def notes(self) -> list[str]:
+        """What people should know before the first trial."""
+        nodes = [*self.capacity.nodes, *(node for node, _ in (self._types.workers if self._types else ()))]
+        if self.spec.resources.gpus or not any(node.gpus for node in nodes):
+            return []
+        return ["there are GPUs and no trial asks for one: --gpus 1, or a share such as 0.25"]
+
+    @harmless
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + SECONDS_BETWEEN_LOOKS
+        before = (self.fit, self.asked)
+        self.capacity = Capacity.now(joined=self._joined, types=self._types)
+        if (self.fit, self.asked) != before:
+            self.changed(self.fit, self.asked)
+        self._look_at_waiting(trials, now)
+
+    def _look_at_waiting(self, trials: list[Trial], now: float) -> None:
+        statuses = {trial.status for trial in trials}
+        if Trial.RUNNING in statuses or Trial.PENDING not in statuses:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since >= PATIENCE_S:
+            self._idle_since = now
+            self._say(f"waiting for room: {self.capacity.waiting(self.spec.resources)}")

@@ -1,0 +1,154 @@
+"""Sweeps on clusters whose nodes are all on this machine: some that stay, some that come and go."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.sweep_process import FINISHED_LINE, TRAINS, Sweep, assert_complete, processes_below
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
+SWEEP = (
+    *("--variants", "vanilla", "--trials", "6", "--epochs", "4", "--baseline-seeds", "2"),
+    *("--max-sentences", "500", "--name", "s"),
+)
+
+
+FOLLOWED = (
+    *("--variants", "vanilla", "--trials", "8", "--epochs", "80", "--baseline-seeds", "2"),
+    *("--max-sentences", "1000", "--name", "s"),
+)
+
+
+@contextmanager
+def cluster_of(cpus: int) -> Iterator[Cluster]:
+    """A cluster whose head has so many CPUs, and that forgets a node quickly."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": cpus, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Of a cluster with two nodes, one CPU each."""
+    with cluster_of(1) as cluster:
+        cluster.add_node(num_cpus=1)
+        yield cluster.address
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_both_nodes_work_and_the_cluster_stays(address: str, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, {"RAY_ADDRESS": address})
+    raylets = _raylets()
+    assert len(raylets) == 2
+    parents: set[int] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            for raylet in raylets:
+                if any(command.startswith(TRAINS) for command in processes_below(raylet).values()):
+                    parents.add(raylet)
+            time.sleep(0.1)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        done = sweep.run(*SWEEP)
+    finally:
+        stop.set()
+        watcher.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines()) == 8
+    assert parents == set(raylets)  # trials ran below either
+    assert len(sweep.trials("s")) == 8
+    assert _raylets() == raylets  # it was connected to, and is no sweep's to end
+
+
+def _training() -> int:
+    """Trials that train at this moment."""
+    return sum(command.startswith(TRAINS) for command in processes_below(os.getpid()).values())
+
+
+def _seconds_until(trials: int, patience: float = 150.0) -> float:
+    """Until so many trials train at the same moment; it fails if there are ever more."""
+    start = time.monotonic()
+    while (now := _training()) != trials:
+        assert now < trials
+        assert time.monotonic() - start < patience, now
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_trials_at_a_time_follow_the_cluster(tmp_path: Path) -> None:
+    """A sweep begins where no trial fits; two CPUs come, two more, and two are powered off."""
+    with cluster_of(0) as cluster:
+        sweep = Sweep(tmp_path, {"RAY_ADDRESS": cluster.address})
+        with sweep.started(*FOLLOWED) as process:
+            end = time.monotonic() + 15
+            while time.monotonic() < end:
+                assert _training() == 0
+                time.sleep(0.1)
+            assert process.poll() is None
+            first = cluster.add_node(num_cpus=2)
+            print(f"2 at a time after {_seconds_until(2):.0f} s")
+            cluster.add_node(num_cpus=2)
+            print(f"4 at a time after {_seconds_until(4):.0f} s")
+            cluster.remove_node(first, allow_graceful=False)
+            time.sleep(1)
+            assert _training() <= 2
+            print(f"2 at a time after {_seconds_until(2):.0f} s")
+            output, errors = process.communicate(timeout=600)
+    assert (process.returncode, errors) == (0, "")
+    assert_complete(sweep, {"language_model": 2, "vanilla": 8}, 80)
+    assert "is given up" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_trial_that_no_node_may_ever_hold_is_refused(tmp_path: Path) -> None:
+    """The launcher's file says what may come: no GPU."""
+    config = {
+        "max_workers": 2,
+        "head_node_type": "head",
+        "available_node_types": {"head": {"resources": {"CPU": 0}}, "worker": {"resources": {"CPU": 4}}},
+    }
+    (tmp_path / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(config))
+    with cluster_of(1) as cluster:
+        sweep = Sweep(tmp_path, {"RAY_ADDRESS": cluster.address, "HOME": str(tmp_path)})
+        done = sweep.run(*SWEEP, "--gpus", "2")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: resources of a trial must fit on a node of the cluster, got 1 CPU, 2 GPU; 1 node (1 × 1 CPU,"
+        " 0 GPU), up to 2 workers may be started (4 CPU, 0 GPU)\n",
+    )
+    assert not (tmp_path / "sweeps" / "s").exists()
+
+
+def _raylets() -> list[int]:
+    """The nodes that this process started."""
+    commands = processes_below(os.getpid())
+    return sorted(pid for pid, command in commands.items() if command.split(" ")[0].endswith("/raylet"))
