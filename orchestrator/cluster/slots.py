@@ -57,8 +57,8 @@ class Slots(tune.Callback):
 
     @property
     def pending(self) -> int:
-        """Trials that may wait for room at once. A cluster sees what waits, and grows: there it is `asked` that
-        limits them."""
+        """Trials that may wait for room at once. A cluster sees what waits, and grows: there it is `asked`
+        that limits them."""
         return MANY if self._joined else 1
 
     def notes(self) -> list[str]:

@@ -72,7 +72,7 @@ class Ending:
             with self.console.status("keeping models"):
                 ModelKeeper(self.spec, self.examiner.corpus, self.tracker).keep(report, checkpoints)
         self.tracker.finish_sweep(
-            status="FINISHED" if complete else "KILLED",
+            status=("FINISHED" if finished else "FAILED") if complete else "KILLED",
             metrics=report.metrics() if finished else {},
             artifacts=paths,
             note=self._note(report) if results else None,

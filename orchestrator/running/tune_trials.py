@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.cluster.slots import Slots
+from orchestrator.running.retries import FAILURES_A_TRIAL, Retries
 from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
@@ -18,7 +19,6 @@ from trainables.trainable import TextVAETrainable, TrialSettings
 
 TUNE_FOLDER = "tune"
 CHECKPOINTS_A_TRIAL = 5
-FAILURES_A_TRIAL = 3
 
 
 def run_trials(
@@ -53,7 +53,7 @@ def run_trials(
         stop=stop,
         max_concurrent_trials=slots.asked,
         reuse_actors=True,
-        callbacks=[ReconcileCallback(searcher), *callbacks],
+        callbacks=[ReconcileCallback(searcher), Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,
         raise_on_failed_trial=False,
         verbose=0,
