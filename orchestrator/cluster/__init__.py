@@ -1,1 +1,4 @@
-"""Ray under a sweep: where it runs, what its nodes hold, and how many trials run there at a time."""
+"""Ray under a sweep: where it runs, what its nodes hold, and how many trials run there at a time.
+
+Nothing here knows of trials' results.
+"""
