@@ -18,8 +18,9 @@ from tests.paths import ROOT
 
 OPTIONS = [
     "--corpus", "--max-sentences", "--deduplicate", "--variants", "--set", "--preset", "--trials", "--epochs",
-    "--baseline-seeds", "--replicates", "--max-replicates", "--seed", "--cpus", "--gpus", "--max-concurrent",
-    "--storage", "--models", "--tracking-uri", "--name", "--resume", "--replay-outbox", "--dry-run",
+    "--baseline-seeds", "--baseline-trials", "--replicates", "--max-replicates", "--seed", "--cpus", "--gpus",
+    "--max-concurrent", "--storage", "--models", "--tracking-uri", "--name", "--resume", "--replay-outbox",
+    "--dry-run",
 ]  # fmt: skip
 
 

@@ -20,8 +20,12 @@ Parameters = dict[str, Tensor]
 
 
 def dropped(x: Tensor, rate: float) -> Tensor:
-    """Inverted dropout."""
-    return x * torch.empty_like(x).bernoulli_(1 - rate) / (1 - rate) if rate else x
+    """Inverted dropout; the noise as `trainables.parts.dropout` draws it, 16 bits of 64 for each element."""
+    if not rate:
+        return x
+    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    uniform = (words.view(torch.int16)[: x.numel()].view(x.shape).to(x.dtype) + 2**15) / 2**16
+    return x * (uniform >= rate) / (1 - rate)
 
 
 def lstm(parameters: Parameters, prefix: str, x_BTE: Tensor, hidden_BH: Tensor, cell_BH: Tensor) -> Tensor:
