@@ -48,22 +48,23 @@ class Node:
 
 @dataclass(frozen=True)
 class NodeTypes:
-    """The workers that a launcher may start: how many of each, and how many in all."""
+    """The workers that a launcher may start: how many of each, and how many in all; beside the head."""
 
     workers: Sequence[tuple[Node, int]]
     most: int
+    head: Node = Node(0, 0)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> NodeTypes:
         """From the configuration of `ray up`; a type without a limit of its own has that of all."""
         most = int(config.get("max_workers", 2))
         kinds = dict(config.get("available_node_types") or {})
-        kinds.pop(config.get("head_node_type"), None)
+        head = kinds.pop(config.get("head_node_type"), None) or {}
         workers = [
             (Node.of(kind.get("resources") or {}), int(kind.get("max_workers", most)))
             for kind in kinds.values()
         ]
-        return cls(workers, most)
+        return cls(workers, most, Node.of(head.get("resources") or {}))
 
     @classmethod
     def here(cls, file: Path = LAUNCHERS_FILE) -> NodeTypes | None:
@@ -75,7 +76,7 @@ class NodeTypes:
         return cls.of(config) if isinstance(config, dict) else None
 
     def fits(self, trial: Resources) -> int:
-        """So many trials at a time when all are there, the types that hold most first."""
+        """So many trials at a time on the workers when all are there, the types that hold most first."""
         left, found = self.most, 0
         for held, count in sorted(((node.fits(trial), count) for node, count in self.workers), reverse=True):
             found += held * min(count, left)
@@ -111,7 +112,7 @@ class Capacity:
         """Trials that it should have at a time, so that it grows as far as it may; at least 1."""
         fits = self.fits(trial)
         if self.types is not None:
-            return max(1, fits, self.types.fits(trial))
+            return max(1, fits, self.types.head.fits(trial) + self.types.fits(trial))
         return max(1, fits + self.grows)
 
     def problem(self, trial: Resources) -> str | None:

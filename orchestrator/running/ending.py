@@ -91,8 +91,7 @@ class Ending:
     def _report(self, results: Sequence[TrialResult]) -> Report:
         corpus = self.examiner.corpus
         title = f"{corpus.name}: {self.spec.name}"
-        rounds = SeedRounds(self.spec.replicates, self.spec.most_replicates)
-        return Report.of(title, results, corpus.entropy_floor, rounds)
+        return Report.of(title, results, corpus.entropy_floor, SeedRounds.of(self.spec))
 
     def _publish(self, report: Report, findings: Findings) -> list[Path]:
         """Writes the report's files and says of each trial what it is; the files."""

@@ -52,7 +52,7 @@ class SearchPlan:
             spec.trials,
             spec.most_baseline_trials,
             spec.baseline_seeds,
-            SeedRounds(spec.replicates, spec.most_replicates),
+            SeedRounds.of(spec),
             spec.seed,
         )
 

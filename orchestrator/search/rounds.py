@@ -8,6 +8,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from orchestrator.spec.sweep_spec import SweepSpec
+
 
 @dataclass(frozen=True)
 class SeedRounds:
@@ -21,6 +23,11 @@ class SeedRounds:
 
     first: int
     most: int
+
+    @classmethod
+    def of(cls, spec: SweepSpec) -> SeedRounds:
+        """Those of a sweep."""
+        return cls(spec.replicates, spec.most_replicates)
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -57,6 +57,7 @@ def test_types_that_may_be_started() -> None:
     assert types.fits(QUARTER) == 2 * 8
     assert types.fits(Resources(cpus=1, gpus=1)) == 4
     assert types.fits(Resources(cpus=9)) == 0
+    assert types.head == Node(8, 0)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,8 @@ def test_types_that_may_be_started() -> None:
         (Capacity([HEAD], grows=True), TWO_GPUS, 1, None),  # nobody knows
         (Capacity([HEAD], NodeTypes([(GPU, 3)], 2), grows=True), QUARTER, 8, None),
         (Capacity([HEAD, GPU, GPU, GPU], NodeTypes([(GPU, 2)], 2), grows=True), QUARTER, 12, None),
+        # A head that trials run on too must not hide how far its workers may grow.
+        (Capacity([CPUS], NodeTypes([(CPUS, 2)], 2, CPUS), grows=True), ONE_CPU, 12, None),
         (
             Capacity([HEAD], NodeTypes([(GPU, 3)], 2), grows=True),
             TWO_GPUS,

@@ -32,7 +32,7 @@ FOLLOWED = (
 
 @contextmanager
 def cluster_of(cpus: int) -> Iterator[Cluster]:
-    """A cluster whose head has so many CPUs, and that forgets a node quickly."""
+    """A cluster whose head has so many CPUs."""
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": cpus, "include_dashboard": False}
