@@ -7,7 +7,7 @@ What is found is kept in the sweep's folder run by run, so that a resume does th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import ray
@@ -46,29 +46,42 @@ class Examiner:
     concurrency: int
 
     def examine(
-        self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None], console: Console
-    ) -> None:
+        self,
+        report: Report,
+        checkpoints: Mapping[str, tune.Checkpoint | None],
+        console: Console,
+        without: Collection[str] = (),
+    ) -> set[str]:
         """Examines what has not been examined yet, on the whole of test where the report says that this would
         decide something. A run that fails is named, and stays as it was.
 
         Args:
             checkpoints: by trial id.
+            without: the ids of trials that have failed at it.
+
+        Returns:
+            The ids of those that failed.
 
         Raises:
             KeyboardInterrupt: the user interrupted it; what has been found is kept.
         """
-        subjects = self._subjects(report, checkpoints)
+        subjects = [
+            subject for subject in self._subjects(report, checkpoints) if subject.trial_id not in without
+        ]
+        failed: set[str] = set()
         if not subjects:
-            return
+            return failed
         with ExaminationView(console, len(subjects)) as view:
             for subject, task in self._tasks(subjects):
                 try:
                     examined = Examined.of(subject.trial_id, ray.get(task))
                     keep(self.spec.folder, examined)
                 except Exception as error:  # an examination never costs the report
+                    failed.add(subject.trial_id)
                     view.failed(subject.plan, _reason(error))
                 else:
                     view.done(subject.plan, examined)
+        return failed
 
     def _subjects(self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None]) -> list[_Subject]:
         known = kept(self.spec, self.corpus)

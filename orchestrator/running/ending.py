@@ -58,10 +58,11 @@ class Ending:
         checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
         finished = any(result.final for result in results)
         if complete and finished:
+            failed: set[str] = set()
             try:
                 for _ in range(2):  # once more on all sentences where some were too few to decide
                     found = Findings.of(self.spec, self.examiner.corpus).into(results)
-                    self.examiner.examine(self._report(found), checkpoints, self.console)
+                    failed |= self.examiner.examine(self._report(found), checkpoints, self.console, failed)
             except KeyboardInterrupt:
                 complete = False
         findings = Findings.of(self.spec, self.examiner.corpus)

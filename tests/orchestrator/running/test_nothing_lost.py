@@ -133,7 +133,7 @@ def test_runs_of_a_killed_sweep_end_with_a_replay(tmp_path: Path) -> None:
     mlflow = reader(sweep)
     assert mlflow.parent().info.status == "RUNNING"
     done = sweep.run("--replay-outbox", "s")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     statuses = [run.info.status for run in mlflow.trials().values()]
     assert statuses.count("FINISHED") >= 3
     assert set(statuses) <= {"FINISHED", "KILLED"}
@@ -147,7 +147,7 @@ def test_runs_of_a_killed_sweep_end_with_a_replay(tmp_path: Path) -> None:
     assert (tmp_path / "sweeps" / "s" / FILE).is_file()
 
     resumed = sweep.run("--resume", "s")
-    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert (resumed.returncode, resumed.stderr) == (0, ""), resumed.stdout
     assert mlflow.parent().info.status == "FINISHED"
 
 

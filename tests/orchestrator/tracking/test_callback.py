@@ -55,7 +55,8 @@ def small_ray() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+        options = {"include_dashboard": False, "configure_logging": False, "log_to_driver": False}
+        ray.init(address="local", num_cpus=2, **options)  # not the Ray of another test
         yield
         ray.shutdown()
 
