@@ -103,7 +103,8 @@ class TextVAETrainable(tune.Trainable):
         )
 
     def _epoch(self) -> dict[str, Any]:
-        epoch = self.training.run_epoch()
+        # A training that had ended when its trial was lost: what it came to is reported once more.
+        epoch = self.training.history[-1] if self.training.finished else self.training.run_epoch()
         result: dict[str, Any] = {"epoch": epoch.epoch, "metrics": self._metrics(epoch)}
         if self.training.finished:
             final = self.training.final_metrics(

@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.cluster.slots import Slots
-from orchestrator.running.retries import FAILURES_A_TRIAL, Retries
+from orchestrator.running.trial_recovery import FAILURES_A_TRIAL, CheckpointSearch, Retries
 from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
@@ -41,6 +41,11 @@ def run_trials(
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
+    kept = tune.CheckpointConfig(
+        num_to_keep=1,
+        checkpoint_frequency=max(1, spec.epochs.planned // CHECKPOINTS_A_TRIAL),
+        checkpoint_at_end=True,
+    )
     interrupt = signal.getsignal(signal.SIGINT)
     analysis = tune.run(
         tune.with_resources(
@@ -53,15 +58,11 @@ def run_trials(
         stop=stop,
         max_concurrent_trials=slots.asked,
         reuse_actors=True,
-        callbacks=[ReconcileCallback(searcher), Retries(), *callbacks],
+        callbacks=[ReconcileCallback(searcher), CheckpointSearch(kept), Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,
         raise_on_failed_trial=False,
         verbose=0,
-        checkpoint_config=tune.CheckpointConfig(
-            num_to_keep=1,
-            checkpoint_frequency=max(1, spec.epochs.planned // CHECKPOINTS_A_TRIAL),
-            checkpoint_at_end=True,
-        ),
+        checkpoint_config=kept,
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
         resources_per_trial=resources if resumed else None,  # of trials begun before the resume
     )

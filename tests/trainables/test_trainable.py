@@ -120,6 +120,17 @@ def test_a_checkpoint_continues_bit_for_bit(varied: Corpus, tmp_path: Path, vari
     assert_same(run(other), whole[done:])
 
 
+@pytest.mark.parametrize("variant", ["cyclical", "vq"])
+def test_a_training_that_had_ended_reports_once_more(varied: Corpus, tmp_path: Path, variant: str) -> None:
+    first = started(varied, config(variant))
+    whole = run(first)
+    first.save(str(tmp_path))
+    other = started(varied, config("vanilla", seed=77))
+    other.reset(config(variant))
+    other.restore(str(tmp_path))
+    assert_same(run(other), whole[-1:])
+
+
 @pytest.mark.parametrize("knobs", [{"learning_rate": 1e30}, {"learning_rate": 1e30, "optimizer": "sgd"}])
 def test_a_diverging_configuration_ends_as_a_result(varied: Corpus, knobs: dict[str, Any]) -> None:
     trainable = started(varied, config("vanilla", **knobs))
