@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.common.commands import from_here
 from orchestrator.common.home import do_without_home
 from orchestrator.common.statuses import Status
 from trainables.common.output import run
@@ -158,7 +159,7 @@ def _write(reports: StoredReports, form: Form, output: Path | None, *, all_rows:
             f"--output must be a file that can be written, got {error.strerror!r} for {output}"
         ) from error
     if output is not None:
-        typer.echo(os.path.relpath(output))
+        typer.echo(from_here(output))
 
 
 def _page_path(reports: StoredReports) -> Path:

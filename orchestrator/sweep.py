@@ -23,7 +23,7 @@ from trainables.common.output import run
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
-_ACTIONS = ("spec", "resume", "replay_outbox", "dry_run")
+_ACTIONS = ("spec", "resume", "go_on", "replay_outbox", "dry_run")
 _WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This run"
 _EPILOG = """
 [bold]Examples[/bold]
@@ -151,6 +151,14 @@ def main(
         str | None,
         typer.Option(help="Go on with an earlier sweep and its spec.", rich_help_panel=_RUN, metavar="NAME"),
     ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--go-on",
+            help="Start the sweep, or go on with it if it has begun.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
     replay_outbox: Annotated[
         str | None,
         typer.Option(
@@ -171,7 +179,7 @@ def main(
         typer.echo("error: python -OO takes away the docstrings that Ray reads; use -O or neither", err=True)
         raise typer.Exit(Status.BAD_INPUT)
     try:
-        raise typer.Exit(_run(spec, options, _Action(resume, replay_outbox, dry_run)))
+        raise typer.Exit(_run(spec, options, _Action(resume, go_on, replay_outbox, dry_run)))
     except KeyboardInterrupt:
         typer.echo("interrupted before the sweep began", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
@@ -179,14 +187,18 @@ def main(
 
 @dataclass(frozen=True)
 class _Action:
-    """What is to be done: go on with a sweep, deliver what it left, only show the spec; else start one."""
+    """What is to be done: go on with a sweep, deliver what it left, only show the spec; else start one.
+
+    `go_on` goes on where it can and else starts."""
 
     resume: str | None
+    go_on: bool
     replay_outbox: str | None
     dry_run: bool
 
 
 def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
+    from orchestrator.running.folder import begun, saved_spec
     from orchestrator.spec.errors import SpecError
     from orchestrator.spec.sweep_spec import SweepSpec
 
@@ -196,12 +208,12 @@ def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
         if action.resume is None:
             spec = SweepSpec.load(file, options)
         else:
-            from orchestrator.running.folder import saved_spec
-
+            if action.go_on:
+                raise SpecError("--go-on: must be given without --resume, got both")
             spec = saved_spec(action.resume, options, file)
         if action.dry_run:
             return _show(spec)
-        return _start(spec, resume=action.resume is not None)
+        return _start(spec, resume=action.resume is not None or (action.go_on and begun(spec)))
     except SpecError as error:
         return _refuse(error)
 
@@ -213,8 +225,8 @@ def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
     from orchestrator.spec.errors import SpecError
 
     assert action.replay_outbox is not None
-    if action.resume is not None or action.dry_run:
-        other = "--resume" if action.resume is not None else "--dry-run"
+    others = {"--resume": action.resume is not None, "--go-on": action.go_on, "--dry-run": action.dry_run}
+    if other := next((flag for flag, given in others.items() if given), None):
         raise SpecError(f"--replay-outbox: must be given without {other}, got both")
     spec = saved_spec(action.replay_outbox, options, file, REPLAY)
     with sole_user(spec.folder):

@@ -20,11 +20,16 @@ def program(name: str) -> str:
     found = shutil.which(name)
     if not beside.exists() or (found is not None and Path(found) == beside):
         return name
-    relative = os.path.relpath(beside)
-    return str(beside) if relative.startswith(os.pardir + os.sep + os.pardir) else relative
+    return from_here(beside)
+
+
+def from_here(path: str | Path) -> str:
+    """The path as one would type it here: relative, unless it climbs more than once."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.pardir + os.sep + os.pardir) else relative
 
 
 def sweep_command(name: str, storage: Path, flag: str) -> list[str]:
     """The words of the command that does something with an earlier sweep: `--resume`, say."""
-    place = [] if storage == Path.cwd() / "sweeps" else ["--storage", os.path.relpath(storage)]
+    place = [] if storage == Path.cwd() / "sweeps" else ["--storage", from_here(storage)]
     return [program("python"), "-m", "orchestrator.sweep", flag, name, *place]

@@ -7,7 +7,6 @@ Imports what it needs when it needs it: help shows at once.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.common.commands import from_here
 from orchestrator.common.statuses import Status
 from trainables.common.output import run
 
@@ -117,7 +117,7 @@ def _run(plan: Plan, out: Path) -> int:
     for variant in view.spaces:
         sentence = verdict(variant, view.at(variant, view.updates[-1]))
         console.print(f"• {sentence}", markup=False, highlight=False)
-    shown = ", ".join(os.path.relpath(path) for path in paths)
+    shown = ", ".join(from_here(path) for path in paths)
     seconds = time.perf_counter() - began
     console.print(f"\n{shown} ({seconds:.0f} s)", markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 from orchestrator.analysis.results import ERROR, FINAL, TrialResult
-from orchestrator.common.commands import program
+from orchestrator.common.commands import from_here, program
 from orchestrator.common.statuses import Status
 from orchestrator.examination.examiner import Examiner
 from orchestrator.examination.findings import Findings
@@ -115,9 +114,7 @@ class Ending:
         self.console.print()
         for path in paths:
             if (path.suffix in (".png", ".html", ".csv") or path.name == PAGE) and path.name != NOTE_FIGURE:
-                self.console.print(
-                    f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True, markup=False
-                )
+                self.console.print(f"  {from_here(path)}", highlight=False, soft_wrap=True, markup=False)
         say_links(self.console, self.tracker)
 
 

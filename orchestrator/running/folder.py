@@ -20,6 +20,7 @@ from trainables.common.hints import hint
 _LOCK_FILE, _CORPUS_FILE = ".lock", "corpus.digest"
 MOST_AT_ONCE = 20
 """Sweeps without a name that may start within one second."""
+_PACKAGE = "/working_dir_files/_ray_pkg_"
 _BEGUN_FILE = ".begun.yaml"
 """The spec as the sweep began with it: `SPEC_FILE` lies open to an editor."""
 
@@ -33,6 +34,7 @@ class Again:
 
 
 RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri"))
+GO_ON = Again("--go-on", (*RESUME.may_change, "corpus"))  # a job's package moves; the text itself is compared
 REPLAY = Again("--replay-outbox", ("storage", "tracking_uri"))
 
 
@@ -118,15 +120,29 @@ def saved_spec(
             problem = f"{folder} must hold {SPEC_FILE}, got none: start the sweep anew"
         raise SpecError(f"{again.flag}: {problem}")
     spec = SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
-    _check_unchanged(spec, again)
+    _check_unchanged(spec, again, f"{spec.folder / SPEC_FILE}: ", "put it back, or start another sweep")
     return spec
 
 
-def _check_unchanged(spec: SweepSpec, again: Again) -> None:
+def begun(spec: SweepSpec) -> bool:
+    """Whether `--go-on` has a sweep to go on with: one of this name, from the same spec.
+
+    Raises:
+        SpecError: it has no name to be found again by, or another spec.
+    """
+    if "name" not in spec.model_fields_set:
+        raise SpecError("--go-on: must come with the sweep's --name, to find it again, got none")
+    if not (spec.folder / SPEC_FILE).is_file():
+        return False
+    _check_unchanged(spec, GO_ON, f"{GO_ON.flag}: ", "put it back, or choose another --name")
+    return True
+
+
+def _check_unchanged(spec: SweepSpec, again: Again, where: str, way_out: str) -> None:
     """What is trained under another spec cannot be compared with what was trained before.
 
     Raises:
-        SpecError: naming each key that was edited, but for those that may change.
+        SpecError: the first key that differs, but for those that may change.
     """
     begun_file = spec.folder / _BEGUN_FILE
     if not begun_file.is_file():
@@ -136,8 +152,22 @@ def _check_unchanged(spec: SweepSpec, again: Again) -> None:
     for key, now in spec.model_dump(mode="json").items():
         if key not in free and now != begun[key]:
             raise SpecError(
-                f"{spec.folder / SPEC_FILE}: {key} must be as it was when the sweep began,"
-                f" {shown(begun[key])}, got {shown(now)}: put it back, or start another sweep"
+                f"{where}{key} must be as it was when the sweep began, {shown(begun[key])}, got {shown(now)}:"
+                f" {way_out}"
+            )
+
+
+def check_lasting(spec: SweepSpec) -> None:
+    """A job of Ray's runs below a package whose folder has another name when a file of it changes.
+
+    Raises:
+        SpecError: what the sweep keeps would lie there, where nobody finds it again.
+    """
+    for key, place in (("storage", str(spec.storage)), ("checkpoints", spec.checkpoints or "")):
+        if _PACKAGE in place:
+            raise SpecError(
+                f"{key} must lie outside of the package that a job of Ray's runs in, got {place}:"
+                " give a folder that all nodes reach and that outlives the head"
             )
 
 

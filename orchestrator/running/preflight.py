@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.cluster.ray_address import check_ray_address, ray_folder
 from orchestrator.common.addresses import sqlite_file
-from orchestrator.running.folder import name_in_use
+from orchestrator.running.folder import check_lasting, name_in_use
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.corpora import Corpus, CorpusError, load_corpus
@@ -28,6 +28,7 @@ def check(spec: SweepSpec, *, resume: bool = False) -> Corpus:
         CorpusError: the corpus cannot be used.
     """
     check_resources(spec)
+    check_lasting(spec)
     check_ray_address()
     ray_folder()
     named = "name" in spec.model_fields_set  # else the folder gets a name that is free

@@ -5,7 +5,6 @@ On a terminal a live view; elsewhere one plain line per finished trial.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.common.commands import from_here
 from orchestrator.common.harmless import harmless
 from orchestrator.common.wording import duration
 from orchestrator.running.time_left import Spent, TimeLeft, TrialCost
@@ -252,7 +252,7 @@ def last_error(trial: Any) -> str:
         return "unknown"
     lines = [line for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
     traceback = any(line.startswith("Traceback") or "ray::" in line for line in lines[:1])
-    return f"{lines[-1 if traceback else 0]} ({os.path.relpath(trial.error_file)})" if lines else "unknown"
+    return f"{lines[-1 if traceback else 0]} ({from_here(trial.error_file)})" if lines else "unknown"
 
 
 def _figures(trial: FinishedTrial) -> str:

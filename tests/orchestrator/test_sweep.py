@@ -19,8 +19,8 @@ from tests.paths import ROOT
 OPTIONS = [
     "--corpus", "--max-sentences", "--deduplicate", "--variants", "--set", "--preset", "--trials", "--epochs",
     "--baseline-seeds", "--baseline-trials", "--replicates", "--max-replicates", "--seed", "--cpus", "--gpus",
-    "--max-concurrent", "--storage", "--models", "--tracking-uri", "--name", "--resume", "--replay-outbox",
-    "--dry-run",
+    "--max-concurrent", "--storage", "--models", "--tracking-uri", "--name", "--resume", "--go-on",
+    "--replay-outbox", "--dry-run",
 ]  # fmt: skip
 
 
@@ -133,6 +133,8 @@ def test_mistakes_end_with_status_2_on_stderr(folder: Path) -> None:
             ["--corpus", "absent", "--name", "a"],
             "a corpus is a folder or a text file, got a path that does not exist: {folder}/absent",
         ),
+        (["--resume", "a", "--go-on"], "--go-on: must be given without --resume, got both"),
+        (["--go-on"], "--go-on: must come with the sweep's --name, to find it again, got none"),
         (["--resume", "a"], "--resume: no sweep 'a' in {folder}/sweeps; known: none"),
         (
             ["--storage", "/dev/null/x", "--max-sentences", "20"],

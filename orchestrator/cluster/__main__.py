@@ -1,0 +1,195 @@
+"""The command: `python -m orchestrator.cluster submit | logs | stop | list`.
+
+A sweep as a job of a Ray cluster: the same submit begins it, or goes on with it after a stop or a lost head.
+Imports what it needs when it needs it: help shows at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.common.commands import program
+from orchestrator.common.statuses import Status
+from trainables.common.output import run
+
+if TYPE_CHECKING:
+    from orchestrator.cluster.jobs import SweepJob
+
+STORAGE, TRACKING_URI = "/store/sweeps", "http://127.0.0.1:5000"
+_EPILOG = """
+[bold]Examples[/bold]
+
+  Way to the head, in a terminal of its own:
+
+    ray dashboard cluster.yaml
+
+  Begin a sweep, or go on with it after a stop or a lost head:
+
+    python -m orchestrator.cluster submit spec.yaml
+
+  Follow it from anywhere, end it as Ctrl-C would:
+
+    python -m orchestrator.cluster logs spec
+    python -m orchestrator.cluster stop spec
+
+[dim]Exit status: 0 done, 2 a mistake in what was asked for, 4 the cluster is gone, 130 interrupted (the job
+runs on); that of `logs` is the sweep's.[/dim]
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Run sweeps as jobs of a Ray cluster: they outlive the connection that began them.",
+    epilog=_EPILOG,
+)
+Address = Annotated[
+    str, typer.Option(help="Of Ray's dashboard, through `ray dashboard cluster.yaml`.", metavar="URL")
+]
+Sweep = Annotated[str, typer.Argument(help="Name of the sweep.", metavar="NAME")]
+_HERE = "http://127.0.0.1:8265"
+
+
+@contextlib.contextmanager
+def _mistakes() -> Iterator[None]:
+    """A mistake of the user's is a line and a status; Ctrl-C leaves the job alone."""
+    from orchestrator.common.problems import reason
+    from orchestrator.spec.errors import SpecError
+
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except SpecError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        raise typer.Exit(Status.BAD_INPUT) from None
+    except (OSError, RuntimeError) as error:
+        typer.echo(f"error: the cluster does not answer any more: {reason(error)}; its jobs run on", err=True)
+        raise typer.Exit(Status.GONE) from None
+    except KeyboardInterrupt:
+        typer.echo("no longer followed; the job runs on", err=True)
+        raise typer.Exit(Status.INTERRUPTED) from None
+
+
+@app.command()
+def submit(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="YAML file in the folder that is sent.")],
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the sweep. \\[default: the spec's, or its file's]", metavar="NAME"),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder that all nodes reach and that outlives the head."
+            f" \\[default: the spec's, or {STORAGE}]",
+            metavar="PATH",
+        ),
+    ] = None,
+    tracking_uri: Annotated[
+        str, typer.Option(help="MLflow's address, as the head reaches it.", metavar="URI")
+    ] = TRACKING_URI,
+    address: Address = _HERE,
+) -> None:
+    """Begin the sweep, or go on with it, on the cluster's head.
+
+    Sends this folder there, without what git ignores."""
+    with _mistakes():
+        from orchestrator.cluster.jobs import Jobs
+
+        folder = Path.cwd()
+        options = _options(spec, folder, name, storage)
+        words = ["python", "-m", "orchestrator.sweep", os.path.relpath(spec), "--go-on"]
+        words += ["--name", options["name"], "--storage", options["storage"], "--tracking-uri", tracking_uri]
+        environment = {"COLUMNS": "120", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        sweep = str(options["name"])
+        job = Jobs(address).submit(sweep, shlex.join(words), folder, environment)
+        typer.echo(f"sweep {sweep} is job {job.job_id}; it runs on without this connection")
+        for what in ("logs", "stop"):
+            typer.echo(f"  {what}: {_again(what, sweep, address)}")
+
+
+def _options(spec: Path, folder: Path, name: str | None, storage: str | None) -> dict[str, Any]:
+    """Name and storage of the sweep, after all of the spec has been checked here.
+
+    Raises:
+        SpecError: naming the line or the option of each problem.
+    """
+    from orchestrator.spec.errors import SpecError
+    from orchestrator.spec.sweep_spec import SweepSpec
+
+    if not (folder / "orchestrator" / "sweep.py").is_file():
+        raise SpecError(f"the folder that is sent must be the checkout of this project, got {folder}")
+    if not spec.resolve().is_relative_to(folder.resolve()):
+        raise SpecError(f"SPEC must lie in the folder that is sent, {folder}, got {spec}")
+    own = SweepSpec.load(spec).model_fields_set
+    options = {
+        "name": name or (None if "name" in own else spec.stem),
+        "storage": storage or (None if "storage" in own else STORAGE),
+    }
+    whole = SweepSpec.load(spec, options)
+    return {"name": whole.name, "storage": str(whole.storage)}
+
+
+@app.command()
+def logs(sweep: Sweep, address: Address = _HERE) -> None:
+    """Follow what the sweep's last job prints, until it ends."""
+    with _mistakes():
+        from orchestrator.cluster.jobs import Jobs
+
+        jobs = Jobs(address)
+        job = jobs.follow(jobs.latest(sweep), lambda text: typer.echo(text, nl=False))
+        _say_ended(job)
+        raise typer.Exit(Status.GONE if job.exit_status is None else job.exit_status)
+
+
+@app.command()
+def stop(sweep: Sweep, address: Address = _HERE) -> None:
+    """End the sweep's job as Ctrl-C would, and wait until its report is written."""
+    with _mistakes():
+        from orchestrator.cluster.jobs import Jobs
+
+        jobs = Jobs(address)
+        job = jobs.latest(sweep)
+        _say_ended(jobs.stop(job) if job.running else job)
+
+
+@app.command("list")
+def list_(address: Address = _HERE) -> None:
+    """List the sweeps' jobs of the cluster."""
+    with _mistakes():
+        import time
+
+        from orchestrator.cluster.jobs import Jobs
+
+        for job in Jobs(address).all():
+            began = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.began)) if job.began else "-"
+            typer.echo(f"{job.job_id}  {job.status}  {began}")
+
+
+def _say_ended(job: SweepJob) -> None:
+    """The last word: Ray's own, where the sweep had none."""
+    status = "" if job.exit_status is None else f", exit status {job.exit_status}"
+    typer.echo(f"job {job.job_id}: {job.status}{status}", err=True)
+    if job.exit_status is None and job.status == "FAILED":
+        typer.echo(f"  {job.message.splitlines()[0] if job.message else 'no reason given'}", err=True)
+    if job.status != "SUCCEEDED":
+        typer.echo("the same submit goes on with it", err=True)
+
+
+def _again(what: str, sweep: str, address: str) -> str:
+    place = [] if address == _HERE else ["--address", address]
+    return shlex.join([program("python"), "-m", "orchestrator.cluster", what, sweep, *place])
+
+
+if __name__ == "__main__":
+    run(app)
