@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.orchestrator.tracking_fixtures import free_port
 from tests.paths import ROOT
-from tests.sweep_process import Sweep, assert_complete, read_until, reader, trial_is_done
+from tests.sweep_process import (
+    Sweep,
+    assert_complete,
+    processes_below,
+    read_until,
+    reader,
+    trial_is_done,
+    wait_gone,
+)
 
 SPEC = """
 variants: {vanilla: , cyclical: }
@@ -22,7 +34,7 @@ trials: 2
 epochs: 8
 baseline_seeds: 2
 replicates: 2
-max_sentences: 700
+max_sentences: 1200
 max_concurrent: 2
 corpus: text.txt
 """
@@ -42,77 +54,101 @@ def checkout(tmp_path: Path) -> Path:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignored)
     (folder / "spec.yaml").write_text(SPEC)
-    words = [
-        f"{subject} {verb} the {thing}" for subject in "abcdefgh" for verb in "ijklmn" for thing in "opqrs"
-    ]
-    (folder / "text.txt").write_text("\n".join(words))
+    sentences = [" ".join(words) for words in product("abcdefgh", "ijklmn", ["the"], "opqrs", "tuvwxyz")]
+    (folder / "text.txt").write_text("\n".join(sentences))
     return folder
 
 
-@contextmanager
-def dashboard(folder: Path) -> Iterator[str]:
-    """The address of a cluster's dashboard, whose head has two CPUs and finds this Python by its name."""
-    port, agent = free_port(), free_port()
-    python = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
-    program = (
-        "import sys, time\nfrom ray.cluster_utils import Cluster\n"
-        "head = dict(num_cpus=2, include_dashboard=True, dashboard_host='127.0.0.1',"
-        f" dashboard_port={port}, dashboard_agent_listen_port={agent})\n"
-        "cluster = Cluster(initialize_head=True, head_node_args=head)\n"
-        "print('up', flush=True)\nsys.stdin.read()\ncluster.shutdown()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            read_until(process, lambda line: line == "up")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.communicate(timeout=60)
+class Head:
+    """The head of a cluster with two CPUs, on which this Python is found by its name."""
+
+    def __init__(self, folder: Path) -> None:
+        port, agent = free_port(), free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        program = (
+            "import sys\nfrom ray.cluster_utils import Cluster\n"
+            "head = dict(num_cpus=2, include_dashboard=True, dashboard_host='127.0.0.1',"
+            f" dashboard_port={port}, dashboard_agent_listen_port={agent})\n"
+            "cluster = Cluster(initialize_head=True, head_node_args=head)\n"
+            "print('up', flush=True)\nsys.stdin.read()\ncluster.shutdown()\n"
+        )
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"PATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=os.environ | own,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        read_until(self.process, lambda line: line == "up")
+
+    def power_off(self) -> None:
+        """At once, with all that runs there."""
+        there = {self.process.pid: "", **processes_below(self.process.pid)}
+        for pid in there:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+        wait_gone(there)
+
+    def end(self) -> None:
+        """As one that nothing happened to; nothing where it has been powered off."""
+        if self.process.returncode is None:
+            self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """For Ray's sockets, whose paths must be short."""
+    folder = Path(tempfile.mkdtemp(prefix="jobs-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_submitted_stopped_and_gone_on_with(checkout: Path, tmp_path: Path) -> None:
+def test_stopped_then_its_head_lost_and_gone_on_with(checkout: Path, tmp_path: Path, place: Path) -> None:
     command, kept = Command(checkout), Sweep(tmp_path / "store")
     kept.folder.mkdir()
-    place = ("--storage", f"{kept.folder}/sweeps", "--tracking-uri", f"sqlite:///{kept.folder}/mlflow.db")
-    short = Path("/tmp") / f"jobs-{os.getpid()}"  # the path of a socket must be short
-    short.mkdir()
-    try:
-        with dashboard(short) as address:
-            there = ("--address", address)
-            begin = ("submit", "spec.yaml", "--name", "s", *place, *there)
-            begun = command.run(*begin)
-            assert (begun.returncode, begun.stderr) == (0, "")
-            assert begun.stdout.startswith("sweep s is job s-1; it runs on without this connection\n")
-            twice = command.run(*begin)
-            assert twice.returncode == 2
-            assert (
-                twice.stderr == "error: a sweep must run once at a time, got one that runs: 's' in job s-1\n"
-            )
-            with command.started("logs", "s", *there) as logs:
-                read_until(logs, trial_is_done(2))
-                stopped = command.run("stop", "s", *there)
-                assert stopped.returncode == 0
-                assert stopped.stderr == "job s-1: STOPPED\nthe same submit goes on with it\n"
-                assert logs.wait(60) != 0
-            assert reader(kept).parent().info.status == "KILLED"
+    store = ("--storage", f"{kept.folder}/sweeps", "--tracking-uri", f"sqlite:///{kept.folder}/mlflow.db")
+    with ExitStack() as stack:
+        head = Head(place)
+        stack.callback(head.end)
+        begin = ("submit", "spec.yaml", "--name", "s", *store, "--address", head.address)
+        there = ("s", "--address", head.address)
+        begun = command.run(*begin)
+        assert (begun.returncode, begun.stderr) == (0, "")
+        assert begun.stdout.startswith("sweep s is job s-1; it runs on without this connection\n")
+        twice = command.run(*begin)
+        assert twice.returncode == 2
+        assert twice.stderr.endswith(" must run once at a time, got one that runs: 's' in job s-1\n")
+        with command.started("logs", *there) as logs:
+            read_until(logs, trial_is_done(1))
+            stopped = command.run("stop", *there)
+            assert stopped.returncode == 0
+            assert stopped.stderr == "job s-1: STOPPED\nthe same submit goes on with it\n"
+            assert logs.wait(60) != 0
+        assert reader(kept).parent().info.status == "KILLED"
 
-            (checkout / "another_file").touch()  # the job's package lies elsewhere now
-            assert command.run(*begin).stdout.startswith("sweep s is job s-2;")
-            end = command.run("logs", "s", *there)
-            assert (end.returncode, end.stderr) == (0, "job s-2: SUCCEEDED, exit status 0\n")
-            listed = [line.split()[:2] for line in command.run("list", *there).stdout.splitlines()]
-            assert listed == [["s-1", "STOPPED"], ["s-2", "SUCCEEDED"]]
-            absent = command.run("logs", "t", *there)
-            assert absent.stderr == "error: no sweep 't' among the jobs of this cluster; known: s\n"
-    finally:
-        shutil.rmtree(short, ignore_errors=True)
-    assert_complete(kept, TRIALS, epochs=8)
+        (checkout / "another_file").touch()  # the job's package lies elsewhere now
+        assert command.run(*begin).stdout.startswith("sweep s is job s-2;")
+        with command.started("logs", *there) as logs:
+            read_until(logs, trial_is_done(4))
+            head.power_off()
+            _, errors = logs.communicate(timeout=120)
+        assert logs.returncode == 4
+        assert errors.startswith("error: the cluster does not answer any more: ")
+        assert errors.count("\n") == 1
+
+        head = Head(place)
+        stack.callback(head.end)
+        begin, there = (*begin[:-1], head.address), ("s", "--address", head.address)
+        assert command.run(*begin).stdout.startswith("sweep s is job s-1;")  # this head knows no other
+        end = command.run("logs", *there)
+        assert (end.returncode, end.stderr) == (0, "job s-1: SUCCEEDED, exit status 0\n")
+        listed = command.run("list", "--address", head.address)
+        assert listed.stdout.split()[:2] == ["s-1", "SUCCEEDED"]
+        absent = command.run("logs", "t", "--address", head.address)
+        assert absent.stderr == "error: no sweep 't' among the jobs of this cluster; known: s\n"
+    assert_complete(kept, TRIALS, epochs=8, lost=2)
