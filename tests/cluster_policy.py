@@ -93,6 +93,20 @@ def launch(config: Config) -> Iterator[str]:
                 yield f"{key}: the dashboard and its Jobs API are not bound to 127.0.0.1"
             if key.startswith("head") and "--disable-usage-stats" not in command:
                 yield f"{key}: usage statistics leave the cluster"
+    servers = [command for command in config["head_start_ray_commands"] if "mlflow server" in command]
+    if not servers:
+        yield "head_start_ray_commands: no MLflow server, or one that dies with a connection"
+    for command in servers:
+        if "--host 127.0.0.1 " not in command:
+            yield "MLflow's server is not bound to 127.0.0.1"
+        if "nohup setsid mlflow" not in command:
+            yield "MLflow's server dies with the connection that started it"
+        if re.findall(r"(?:sqlite:///|destination )(/\w+)", command) != ["/store", "/store"]:
+            yield "MLflow's database or files do not outlive the head"
+    if not any("-v /store:/store" in option for option in config["docker"].get("run_options", [])):
+        yield "docker: what must outlive the head is not in the containers"
+    if not any("nfs4" in command and " /store" in command for command in config["initialization_commands"]):
+        yield "initialization_commands: what must outlive the head is not mounted"
 
 
 def pins(config: Config) -> Iterator[str]:

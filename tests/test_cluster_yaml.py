@@ -1,11 +1,16 @@
 """cluster.yaml is valid for Ray and for EC2, and safe: every rule below is also shown to be able to fail."""
 
+import contextlib
 import copy
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +23,14 @@ from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.cluster_policy import PINS, Config, unknown_to_ec2, violations
+from tests.orchestrator.tracking_fixtures import free_port
 from tests.paths import ROOT
 
 TEXT = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
 
 FILLED = {
     "region": "eu-central-1",
+    "file system": "fs-0123456789abcdef0.efs.eu-central-1.amazonaws.com",
     "image": "ami-0123456789abcdef0",
     "security group": "sg-0123456789abcdef0",
     "head profile": "arn:aws:iam::123456789012:instance-profile/head",
@@ -63,7 +70,7 @@ def test_ec2_knows_every_parameter(name: str) -> None:
 
 
 def test_every_placeholder_has_to_be_filled_in() -> None:
-    names = re.findall(r'"<FILL-IN: ([^,>]+)[^>]*>"', TEXT)
+    names = re.findall(r"<FILL-IN: ([a-z ]+),", TEXT)
     assert sorted(names) == sorted(FILLED)
     assert not re.search(r"AKIA|ASIA|aws_secret|\bami-[0-9a-f]{8}|\bsg-[0-9a-f]{8}|\d{12}", TEXT), (
         "an account's own"
@@ -94,6 +101,52 @@ def test_a_forgotten_placeholder_ends_the_set_up(tmp_path: Path) -> None:
     forgotten = TEXT.replace("<FILL-IN: worker profile", "<FORGOTTEN: worker profile")
     bootstrap.write_text(json.dumps(filled(forgotten)).replace("FORGOTTEN", "FILL-IN"), encoding="utf-8")
     assert guard() == 1
+
+
+@pytest.mark.slow
+def test_mlflow_outlives_its_connection_and_a_second_start(tmp_path: Path) -> None:
+    (command,) = [each for each in filled()["head_start_ray_commands"] if "mlflow server" in each]
+    port = free_port()
+    command = command.replace("/store", f"{tmp_path}/store").replace("--port 5000", f"--port {port}")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    servers: set[int] = set()
+    try:
+        for _ in range(2):
+            subprocess.run(["bash", "-c", command], env=os.environ | {"PATH": path}, timeout=20, check=True)
+            wait_for(f"http://127.0.0.1:{port}/health")
+            servers |= started_with(f"{tmp_path}/store")
+        log, end = tmp_path / "store" / "mlflow" / "server.log", time.monotonic() + 90
+        while "in use" not in log.read_text():  # by the first, says the second
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        wait_for(f"http://127.0.0.1:{port}/health")
+        assert (tmp_path / "store" / "mlflow" / "mlflow.db").is_file()
+    finally:
+        for server in servers | started_with(f"{tmp_path}/store"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
+
+
+def wait_for(url: str, seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                assert answer.status == 200
+            return
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+
+def started_with(argument: str) -> set[int]:
+    """Processes in whose command line this folder of the test stands."""
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and argument in (entry / "cmdline").read_text(errors="replace"):
+                found.add(int(entry.name))
+    return found - {os.getpid()}
 
 
 # -- the rules can fail ----------------------------------------------------------------------------
@@ -157,6 +210,22 @@ UNSAFE: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "few files": ("open files", edit("worker_start_ray_commands", "ulimit -n 65536 &&", "")),
     "dashboard 0.0.0.0": ("127.0.0.1", edit("head_start_ray_commands", "127.0.0.1", "0.0.0.0")),
     "usage statistics": ("usage", edit("head_start_ray_commands", "--disable-usage-stats", "")),
+    "MLflow 0.0.0.0": (
+        "server is not",
+        edit("head_start_ray_commands", "--host 127.0.0.1", "--host 0.0.0.0"),
+    ),
+    "MLflow with a connection": ("dies with", edit("head_start_ray_commands", "nohup setsid ", "")),
+    "MLflow on the head": ("outlive", edit("head_start_ray_commands", "////store", "////home")),
+    "MLflow's files on the head": (
+        "outlive",
+        edit("head_start_ray_commands", "destination /store", "destination /home"),
+    ),
+    "no MLflow": ("no MLflow", lambda c: c["head_start_ray_commands"].pop()),
+    "no store": ("not mounted", lambda c: c.update(initialization_commands=[])),
+    "no store in the containers": (
+        "not in the containers",
+        lambda c: c["docker"]["run_options"].remove("-v /store:/store"),
+    ),
     "Ray's start commands": ("listens on all", lambda c: c.pop("head_start_ray_commands")),
     "no start": ("does not start", lambda c: c.update(worker_start_ray_commands=["ray stop"])),
     "Ray's set-up": ("installs a nightly", lambda c: c.pop("setup_commands")),

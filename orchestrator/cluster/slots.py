@@ -33,9 +33,10 @@ class Slots(tune.Callback):
 
     def __init__(self, spec: SweepSpec, say: Callable[[str], None]) -> None:
         self.spec, self._say = spec, say
-        self._joined = bool(os.environ.get("RAY_ADDRESS"))
-        self._types = NodeTypes.here() if self._joined else None
-        self.capacity = Capacity.now(joined=self._joined, types=self._types)
+        self.joined = bool(os.environ.get("RAY_ADDRESS"))
+        """Whether the Ray is a cluster that others run."""
+        self._types = NodeTypes.here() if self.joined else None
+        self.capacity = Capacity.now(joined=self.joined, types=self._types)
         if problem := self.capacity.problem(spec.resources):
             raise SpecError(f"resources of a trial must fit on a node of the cluster, {problem}")
         self.changed: Callable[[int, int], object] = lambda fit, asked: None
@@ -59,7 +60,7 @@ class Slots(tune.Callback):
     def pending(self) -> int:
         """Trials that may wait for room at once. A cluster sees what waits, and grows: there it is `asked`
         that limits them."""
-        return MANY if self._joined else 1
+        return MANY if self.joined else 1
 
     def notes(self) -> list[str]:
         """What people should know before the first trial."""
@@ -75,7 +76,7 @@ class Slots(tune.Callback):
             return
         self._next_look = now + SECONDS_BETWEEN_LOOKS
         before = (self.fit, self.asked)
-        self.capacity = Capacity.now(joined=self._joined, types=self._types)
+        self.capacity = Capacity.now(joined=self.joined, types=self._types)
         if (self.fit, self.asked) != before:
             self.changed(self.fit, self.asked)
         self._look_at_waiting(trials, now)

@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 from orchestrator.cluster.ray_session import RayGoneError, cluster_resources, ray_running
+from orchestrator.cluster.shared_folder import check_shared
 from orchestrator.cluster.slots import Slots
 from orchestrator.common.interrupts import interrupts_heard
 from orchestrator.common.problems import reason
@@ -64,11 +65,14 @@ class SweepRun:
             KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
             SweepStoppedError: its disk is full.
             RayGoneError: Ray does not answer any more.
-            SpecError: MLflow has another sweep of this name, or no node of the cluster can hold a trial.
+            SpecError: MLflow has another sweep of this name, no node of the cluster can hold a trial, or one
+                does not reach the checkpoints.
         """
         self._announce()
         with interrupts_heard(), ray_running(self.console):
             self.slots = Slots(self.spec, self._note)
+            if self.slots.joined:
+                check_shared(self.spec)
             for caution in self.slots.notes():
                 self._note(caution)
             with self._tracked(), self._stopped_when_full():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,3 +156,37 @@ def _raylets() -> list[int]:
     """The nodes that this process started."""
     commands = processes_below(os.getpid())
     return sorted(pid for pid, command in commands.items() if command.split(" ")[0].endswith("/raylet"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(os.getuid() != 0, reason="a node with a disk of its own needs root")
+def test_a_node_that_does_not_reach_the_checkpoints(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    with cluster_of(1) as cluster:
+        start = (
+            f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --num-cpus=1 --block"
+        )
+        with subprocess.Popen(
+            ["unshare", "--mount", "bash", "-c", f"mount -t tmpfs none {store} && exec {start}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as node:
+            try:
+                sweep = Sweep(tmp_path, {"RAY_ADDRESS": cluster.address})
+                end = time.monotonic() + 60
+                while len(_raylets()) < 2:
+                    assert time.monotonic() < end
+                    time.sleep(0.2)
+                time.sleep(5)
+                refused = sweep.run(*SWEEP, "--storage", str(store))
+            finally:
+                for pid in processes_below(node.pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                node.kill()
+    assert refused.returncode == 2
+    rule = rf"checkpoints must lie where all nodes reach them, got {store}/s, which [\d.]+ does not see"
+    assert re.fullmatch(f"error: {rule}: .*\n", refused.stderr)
+    assert not (store / "s").exists()

@@ -1,0 +1,92 @@
+"""`python -m orchestrator.cluster`: what is refused before anything is sent, and what would be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orchestrator.cluster.__main__ import STORAGE, _options, app
+from tests.orchestrator.tracking_fixtures import free_port
+from tests.paths import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "orchestrator").mkdir()
+    (tmp_path / "orchestrator" / "sweep.py").touch()
+    (tmp_path / "mine.yaml").write_text("trials: 2\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cluster(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_nobody_answers(checkout: Path) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    for arguments in (["submit", "mine.yaml"], ["logs", "s"], ["stop", "s"], ["list"]):
+        done = cluster(*arguments, "--address", address)
+        assert done.exit_code == 2
+        assert done.stderr == (
+            f"error: --address: must be that of a Ray dashboard that answers, got {address}: Connection"
+            " refused; `ray dashboard cluster.yaml` opens the way to it\n"
+        )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://127.0.0.1:10001", "http://127.0.0.1:8265/x y"])
+def test_what_is_no_address(checkout: Path, address: str) -> None:
+    done = cluster("list", "--address", address)
+    assert done.exit_code == 2
+    assert done.stderr == f"error: --address: must be http://HOST:PORT of Ray's dashboard, got {address!r}\n"
+
+
+def test_the_spec_is_checked_here(checkout: Path) -> None:
+    (checkout / "mine.yaml").write_text("trials: 0\n")
+    done = cluster("submit", "mine.yaml")
+    assert (done.exit_code, done.stderr) == (2, "error: mine.yaml:1: trials must be >= 1, got 0\n")
+    absent = cluster("submit", "absent.yaml")
+    assert absent.stderr.startswith("error: absent.yaml: a spec must be a file that can be read")
+
+
+def test_what_is_not_sent(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "mine.yaml"
+    elsewhere.write_text("trials: 2\n")
+    done = cluster("submit", str(elsewhere))
+    assert done.exit_code == 2
+    assert done.stderr == f"error: SPEC must lie in the folder that is sent, {checkout}, got {elsewhere}\n"
+    (checkout / "orchestrator" / "sweep.py").unlink()
+    done = cluster("submit", "mine.yaml")
+    assert done.stderr == (
+        f"error: the folder that is sent must be the checkout of this project, got {checkout}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "storage", "expected"),
+    [
+        ("trials: 2\n", None, None, ("mine", STORAGE)),
+        ("name: own\nstorage: /efs/sweeps\n", None, None, ("own", "/efs/sweeps")),
+        ("name: own\nstorage: /efs/sweeps\n", "other", "/nfs", ("other", "/nfs")),
+    ],
+)
+def test_name_and_storage(
+    checkout: Path, text: str, name: str | None, storage: str | None, expected: tuple[str, str]
+) -> None:
+    (checkout / "mine.yaml").write_text(text)
+    found = _options(Path("mine.yaml"), checkout, name, storage)
+    assert (found["name"], found["storage"]) == expected
+
+
+def test_help_loads_no_ray() -> None:
+    program = "import sys\nfrom orchestrator.cluster.__main__ import app\ntry: app(['submit', '--help'])\n"
+    program += "except SystemExit: pass\nprint('ray' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "--storage" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
