@@ -1,5 +1,6 @@
 """Fixtures of the tracking's tests. MLflow is imported inside them: most tests here do without it."""
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -87,11 +88,20 @@ def reader(folder: Path) -> "Reader":
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[sweep_process.Sweep, list[str]]:
-    """A finished sweep of SMALL and what it printed; the third variant's trials diverge."""
-    folder = tmp_path_factory.mktemp("small")
-    sweep_process.write_corpus(folder / "text.txt")
-    (folder / "spec.yaml").write_text(sweep_process.SMALL)
-    sweep = sweep_process.Sweep(folder)
-    done = sweep.run("spec.yaml", "--name", "s")
-    assert (done.returncode, done.stderr) == (0, "")
-    return sweep, done.stdout.splitlines()
+    """A finished sweep of SMALL and what it printed; the third variant's trials diverge. Made once, by the
+    first of the test processes that needs it: nobody changes it."""
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    above = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder = above / "small"
+    with (above / "small.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep, printed = sweep_process.Sweep(folder), folder / "printed.txt"
+        if not printed.exists():
+            folder.mkdir()
+            sweep_process.write_corpus(folder / "text.txt")
+            (folder / "spec.yaml").write_text(sweep_process.SMALL)
+            done = sweep.run("spec.yaml", "--name", "s")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert sweep_process.processes_in(folder) == []  # none is left
+            printed.write_text(done.stdout, encoding="utf-8")
+    return sweep, printed.read_text(encoding="utf-8").splitlines()

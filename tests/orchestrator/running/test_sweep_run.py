@@ -108,15 +108,6 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
             assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
 
 
-def test_no_process_is_left(small: tuple[Sweep, list[str]]) -> None:
-    sweep, _ = small
-    for entry in Path("/proc").iterdir():
-        try:
-            assert not (entry / "cwd").resolve().is_relative_to(sweep.folder)
-        except OSError:
-            continue
-
-
 def test_a_snapshot_that_a_renamed_file_spoilt_is_not_worth_saying() -> None:
     def said(error: Exception) -> bool:
         about = (type(error), error, None)

@@ -80,7 +80,7 @@ specs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(specs)
 def test_a_spec_reads_back_equal(data: dict[str, Any]) -> None:
     spec = SweepSpec.model_validate(data)
