@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.common.commands import program, sweep_command
+from orchestrator.common.commands import from_here, program, sweep_command
 
 
 @pytest.fixture
@@ -46,3 +46,11 @@ def test_what_goes_on_with_a_sweep_names_its_storage_unless_it_is_the_usual_one(
     again = [".venv/bin/python", "-m", "orchestrator.sweep", "--resume", "s"]
     assert sweep_command("s", here / "sweeps", "--resume") == again
     assert sweep_command("s", here.parent / "disk", "--resume") == [*again, "--storage", "../disk"]
+
+
+def test_a_path_climbs_once_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert from_here(tmp_path / "a" / "b" / "c" / "d") == "c/d"
+    assert from_here(tmp_path / "a" / "d") == "../d"
+    assert from_here(tmp_path / "d") == str(tmp_path / "d")

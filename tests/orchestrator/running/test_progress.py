@@ -204,11 +204,12 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         ("", "unknown"),
     ],
 )
-def test_an_error_in_a_line(tmp_path: Path, error: str, shown: str) -> None:
+def test_an_error_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, shown: str) -> None:
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "error.txt"
     file.write_text(f"Failure # 1 (occurred at x)\nanother\nFailure # 2 (occurred at y)\n{error}")
     line = last_error(SimpleNamespace(error_file=str(file)))
-    assert line == (f"{shown} ({file})" if error else shown)
+    assert line == (f"{shown} (error.txt)" if error else shown)
     assert last_error(SimpleNamespace(error_file=None)) == "unknown"
 
 
