@@ -11,7 +11,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from trainables.common.output import run
 
 if TYPE_CHECKING:
     from orchestrator.cluster.jobs import SweepJob
+    from orchestrator.spec.sweep_spec import SweepSpec
 
 STORAGE, TRACKING_URI = "/store/sweeps", "http://127.0.0.1:5000"
 _EPILOG = """
@@ -60,7 +61,7 @@ _HERE = "http://127.0.0.1:8265"
 
 @contextlib.contextmanager
 def _mistakes() -> Iterator[None]:
-    """A mistake of the user's is a line and a status; Ctrl-C leaves the job alone."""
+    """A mistake of the user's is a line and a status; Ctrl-C leaves the cluster alone."""
     from orchestrator.common.problems import reason
     from orchestrator.spec.errors import SpecError
 
@@ -76,7 +77,7 @@ def _mistakes() -> Iterator[None]:
         typer.echo(f"error: the cluster does not answer any more: {reason(error)}; its jobs run on", err=True)
         raise typer.Exit(Status.GONE) from None
     except KeyboardInterrupt:
-        typer.echo("no longer followed; the job runs on", err=True)
+        typer.echo("interrupted; the cluster goes on by itself", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
 
 
@@ -96,8 +97,12 @@ def submit(
         ),
     ] = None,
     tracking_uri: Annotated[
-        str, typer.Option(help="MLflow's address, as the head reaches it.", metavar="URI")
-    ] = TRACKING_URI,
+        str | None,
+        typer.Option(
+            help=f"MLflow's address, as the head reaches it. \\[default: the spec's, or {TRACKING_URI}]",
+            metavar="URI",
+        ),
+    ] = None,
     address: Address = _HERE,
 ) -> None:
     """Begin the sweep, or go on with it, on the cluster's head.
@@ -107,19 +112,19 @@ def submit(
         from orchestrator.cluster.jobs import Jobs
 
         folder = Path.cwd()
-        options = _options(spec, folder, name, storage)
+        whole = _checked(spec, folder, {"name": name, "storage": storage, "tracking_uri": tracking_uri})
         words = ["python", "-m", "orchestrator.sweep", os.path.relpath(spec), "--go-on"]
-        words += ["--name", options["name"], "--storage", options["storage"], "--tracking-uri", tracking_uri]
+        words += ["--name", whole.name, "--storage", str(whole.storage), "--tracking-uri", whole.tracking_uri]
         environment = {"COLUMNS": "120", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        sweep = str(options["name"])
+        sweep = whole.name
         job = Jobs(address).submit(sweep, shlex.join(words), folder, environment)
         typer.echo(f"sweep {sweep} is job {job.job_id}; it runs on without this connection")
         for what in ("logs", "stop"):
             typer.echo(f"  {what}: {_again(what, sweep, address)}")
 
 
-def _options(spec: Path, folder: Path, name: str | None, storage: str | None) -> dict[str, Any]:
-    """Name and storage of the sweep, after all of the spec has been checked here.
+def _checked(spec: Path, folder: Path, options: dict[str, str | None]) -> SweepSpec:
+    """The spec, all of which is checked here, with name and places that hold on the cluster.
 
     Raises:
         SpecError: naming the line or the option of each problem.
@@ -132,12 +137,13 @@ def _options(spec: Path, folder: Path, name: str | None, storage: str | None) ->
     if not spec.resolve().is_relative_to(folder.resolve()):
         raise SpecError(f"SPEC must lie in the folder that is sent, {folder}, got {spec}")
     own = SweepSpec.load(spec).model_fields_set
-    options = {
-        "name": name or (None if "name" in own else spec.stem),
-        "storage": storage or (None if "storage" in own else STORAGE),
-    }
-    whole = SweepSpec.load(spec, options)
-    return {"name": whole.name, "storage": str(whole.storage)}
+    usual = {"name": spec.stem, "storage": STORAGE, "tracking_uri": TRACKING_URI}
+    whole = SweepSpec.load(
+        spec, {key: options[key] or (None if key in own else value) for key, value in usual.items()}
+    )
+    if whole.storage.is_relative_to(folder):
+        raise SpecError(f"storage must be the cluster's own folder, from / on, got {whole.storage}")
+    return whole
 
 
 @app.command()
@@ -160,7 +166,10 @@ def stop(sweep: Sweep, address: Address = _HERE) -> None:
 
         jobs = Jobs(address)
         job = jobs.latest(sweep)
-        _say_ended(jobs.stop(job) if job.running else job)
+        if job.running:
+            typer.echo(f"ending job {job.job_id}: its trials are saved, its report is written")
+            job = jobs.stop(job)
+        _say_ended(job)
 
 
 @app.command("list")
@@ -182,7 +191,7 @@ def _say_ended(job: SweepJob) -> None:
     typer.echo(f"job {job.job_id}: {job.status}{status}", err=True)
     if job.exit_status is None and job.status == "FAILED":
         typer.echo(f"  {job.message.splitlines()[0] if job.message else 'no reason given'}", err=True)
-    if job.status != "SUCCEEDED":
+    if job.exit_status in (None, Status.STOPPED, Status.GONE, Status.INTERRUPTED):
         typer.echo("the same submit goes on with it", err=True)
 
 

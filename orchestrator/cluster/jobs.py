@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections.abc import Callable
@@ -23,7 +24,6 @@ from orchestrator.spec.errors import SpecError
 STOP_WAIT_S = 600
 """So long a stopped job may take to end its trials and to write its report; by itself Ray waits 3 s."""
 _SWEEP = "sweep"
-_LAST = 10**9
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Jobs:
     def all(self) -> list[SweepJob]:
         """Those of all sweeps, in the order in which they began."""
         jobs = [SweepJob.of(job) for job in self._client.list_jobs() if _SWEEP in (job.metadata or {})]
-        return sorted(jobs, key=lambda job: job.began or _LAST)
+        return sorted(jobs, key=lambda job: job.began or math.inf)
 
     def latest(self, sweep: str) -> SweepJob:
         """The last job of the sweep.

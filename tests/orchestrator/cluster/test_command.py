@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestrator.cluster.__main__ import STORAGE, _options, app
+from orchestrator.cluster.__main__ import STORAGE, TRACKING_URI, _checked, app
 from tests.orchestrator.tracking_fixtures import free_port
 from tests.paths import ROOT
 
@@ -67,19 +67,30 @@ def test_what_is_not_sent(checkout: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "storage", "expected"),
+    ("text", "options", "expected"),
     [
-        ("trials: 2\n", None, None, ("mine", STORAGE)),
-        ("name: own\nstorage: /efs/sweeps\n", None, None, ("own", "/efs/sweeps")),
-        ("name: own\nstorage: /efs/sweeps\n", "other", "/nfs", ("other", "/nfs")),
+        ("trials: 2\n", {}, ("mine", STORAGE, TRACKING_URI)),
+        ("name: own\nstorage: /efs\ntracking_uri: http://a:1\n", {}, ("own", "/efs", "http://a:1")),
+        (
+            "name: own\nstorage: /efs\ntracking_uri: http://a:1\n",
+            {"name": "other", "storage": "/nfs", "tracking_uri": "http://b:2"},
+            ("other", "/nfs", "http://b:2"),
+        ),
     ],
 )
-def test_name_and_storage(
-    checkout: Path, text: str, name: str | None, storage: str | None, expected: tuple[str, str]
+def test_name_and_places(
+    checkout: Path, text: str, options: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
     (checkout / "mine.yaml").write_text(text)
-    found = _options(Path("mine.yaml"), checkout, name, storage)
-    assert (found["name"], found["storage"]) == expected
+    none = dict.fromkeys(("name", "storage", "tracking_uri"))
+    whole = _checked(Path("mine.yaml"), checkout, {**none, **options})
+    assert (whole.name, str(whole.storage), whole.tracking_uri) == expected
+
+
+def test_storage_of_this_machine(checkout: Path) -> None:
+    done = cluster("submit", "mine.yaml", "--storage", "sweeps")
+    rule = "storage must be the cluster's own folder, from / on"
+    assert (done.exit_code, done.stderr) == (2, f"error: {rule}, got {checkout}/sweeps\n")
 
 
 def test_help_loads_no_ray() -> None:
