@@ -70,7 +70,7 @@ class Head:
             "head = dict(num_cpus=2, include_dashboard=True, dashboard_host='127.0.0.1',"
             f" dashboard_port={port}, dashboard_agent_listen_port={agent})\n"
             "cluster = Cluster(initialize_head=True, head_node_args=head)\n"
-            "print('up', flush=True)\nsys.stdin.read()\ncluster.shutdown()\n"
+            "print('up', flush=True)\nsys.stdin.read()\n"
         )
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
@@ -84,18 +84,15 @@ class Head:
         read_until(self.process, lambda line: line == "up")
 
     def power_off(self) -> None:
-        """At once, with all that runs there."""
+        """At once, with all that runs there; nothing where that has been done."""
+        if self.process.returncode is not None:
+            return
         there = {self.process.pid: "", **processes_below(self.process.pid)}
         for pid in there:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.communicate()
         wait_gone(there)
-
-    def end(self) -> None:
-        """As one that nothing happened to; nothing where it has been powered off."""
-        if self.process.returncode is None:
-            self.process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -114,7 +111,7 @@ def test_stopped_then_its_head_lost_and_gone_on_with(checkout: Path, tmp_path: P
     store = ("--storage", f"{kept.folder}/sweeps", "--tracking-uri", f"sqlite:///{kept.folder}/mlflow.db")
     with ExitStack() as stack:
         head = Head(place)
-        stack.callback(head.end)
+        stack.callback(head.power_off)
         begin = ("submit", "spec.yaml", "--name", "s", *store, "--address", head.address)
         there = ("s", "--address", head.address)
         begun = command.run(*begin)
@@ -142,7 +139,7 @@ def test_stopped_then_its_head_lost_and_gone_on_with(checkout: Path, tmp_path: P
         assert errors.count("\n") == 1
 
         head = Head(place)
-        stack.callback(head.end)
+        stack.callback(head.power_off)
         begin, there = (*begin[:-1], head.address), ("s", "--address", head.address)
         assert command.run(*begin).stdout.startswith("sweep s is job s-1;")  # this head knows no other
         end = command.run("logs", *there)
