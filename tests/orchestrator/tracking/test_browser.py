@@ -141,10 +141,11 @@ def test_the_note_leads_to_the_runs(shown: Shown, page: Browser) -> None:
     page.open(f"{shown.address}/{run_page(parent.experiment_id, parent.run_id)}")
     page.wait(lambda: browser.unfold(page))
     page.settled()
-    page.save(OUTPUT / "note.png")
     place = "document.querySelector('[data-testid=note-editor-preview-content]')"
-    (picture,) = page.run(f"return [...{place}.querySelectorAll('img')].map(img => img.naturalWidth)")
-    assert picture == 816
+    widths = f"return [...{place}.querySelectorAll('img')].map(img => img.naturalWidth)"
+    page.wait(lambda: page.run(widths) not in ([], [0]))  # the picture comes from the server after the page
+    page.save(OUTPUT / "note.png")
+    assert page.run(widths) == [816]
     rows = page.run(
         f"return [...{place}.querySelectorAll('tbody tr')].map(row => "
         "[row.querySelector('a').innerText, row.querySelector('a').href])"
