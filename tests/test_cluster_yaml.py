@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.cluster_policy import PINS, Config, unknown_to_ec2, violations
-from tests.orchestrator.tracking_fixtures import free_port
+from tests.orchestrator.tracking_fixtures import free_port, is_healthy
 from tests.paths import ROOT
+from tests.sweep_process import processes_in
 
 TEXT = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
 
@@ -109,44 +109,23 @@ def test_mlflow_outlives_its_connection_and_a_second_start(tmp_path: Path) -> No
     port = free_port()
     command = command.replace("/store", f"{tmp_path}/store").replace("--port 5000", f"--port {port}")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    servers: set[int] = set()
+    start = {"cwd": tmp_path, "env": os.environ | {"PATH": path}, "timeout": 20, "check": True}
+    log, end = tmp_path / "store" / "mlflow" / "server.log", time.monotonic() + 180
     try:
-        for _ in range(2):
-            subprocess.run(["bash", "-c", command], env=os.environ | {"PATH": path}, timeout=20, check=True)
-            wait_for(f"http://127.0.0.1:{port}/health")
-            servers |= started_with(f"{tmp_path}/store")
-        log, end = tmp_path / "store" / "mlflow" / "server.log", time.monotonic() + 90
+        subprocess.run(["bash", "-c", command], **start)
+        while not is_healthy(port):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        subprocess.run(["bash", "-c", command], **start)
         while "in use" not in log.read_text():  # by the first, says the second
             assert time.monotonic() < end
             time.sleep(0.5)
-        wait_for(f"http://127.0.0.1:{port}/health")
+        assert is_healthy(port)
         assert (tmp_path / "store" / "mlflow" / "mlflow.db").is_file()
     finally:
-        for server in servers | started_with(f"{tmp_path}/store"):
+        for server in processes_in(tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(server, signal.SIGKILL)
-
-
-def wait_for(url: str, seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                assert answer.status == 200
-            return
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.2)
-
-
-def started_with(argument: str) -> set[int]:
-    """Processes in whose command line this folder of the test stands."""
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and argument in (entry / "cmdline").read_text(errors="replace"):
-                found.add(int(entry.name))
-    return found - {os.getpid()}
 
 
 # -- the rules can fail ----------------------------------------------------------------------------

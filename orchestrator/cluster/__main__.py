@@ -74,7 +74,7 @@ def _mistakes() -> Iterator[None]:
             typer.echo(f"error: {line}", err=True)
         raise typer.Exit(Status.BAD_INPUT) from None
     except (OSError, RuntimeError) as error:
-        typer.echo(f"error: the cluster does not answer any more: {reason(error)}; its jobs run on", err=True)
+        typer.echo(f"error: the cluster does not answer any more: {reason(error)}", err=True)
         raise typer.Exit(Status.GONE) from None
     except KeyboardInterrupt:
         typer.echo("interrupted; the cluster goes on by itself", err=True)
@@ -116,11 +116,10 @@ def submit(
         words = ["python", "-m", "orchestrator.sweep", os.path.relpath(spec), "--go-on"]
         words += ["--name", whole.name, "--storage", str(whole.storage), "--tracking-uri", whole.tracking_uri]
         environment = {"COLUMNS": "120", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        sweep = whole.name
-        job = Jobs(address).submit(sweep, shlex.join(words), folder, environment)
-        typer.echo(f"sweep {sweep} is job {job.job_id}; it runs on without this connection")
+        job = Jobs(address).submit(whole.name, shlex.join(words), folder, environment)
+        typer.echo(f"sweep {whole.name} is job {job.job_id}; it runs on without this connection")
         for what in ("logs", "stop"):
-            typer.echo(f"  {what}: {_again(what, sweep, address)}")
+            typer.echo(f"  {what}: {_again(what, whole.name, address)}")
 
 
 def _checked(spec: Path, folder: Path, options: dict[str, str | None]) -> SweepSpec:

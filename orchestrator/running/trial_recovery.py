@@ -77,9 +77,8 @@ class CheckpointSearch(tune.Callback):
         newest = max(there)
         result.checkpoint = tune.Checkpoint(there[newest], filesystem)
         assert trial.storage is not None
-        trial.storage.current_checkpoint_index += newest - _number(
-            str(gone)
-        )  # the next is not this one again
+        # The next checkpoint must not get the number of this one.
+        trial.storage.current_checkpoint_index += newest - _number(str(gone))
 
 
 def _is_whole(filesystem: FileSystem, folder: str) -> bool:

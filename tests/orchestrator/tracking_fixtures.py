@@ -98,13 +98,19 @@ def running(*arguments: str, folder: Path, port: int) -> Iterator[subprocess.Pop
 def wait_healthy(process: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(900):
         assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
+        if is_healthy(port):
+            return
+        time.sleep(0.2)
     raise AssertionError("the server did not start")
+
+
+def is_healthy(port: int) -> bool:
+    """Whether an MLflow server answers on that port of loopback."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
