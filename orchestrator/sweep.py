@@ -105,6 +105,17 @@ def main(
     preset: Annotated[
         str | None, _option("Published procedure: reference.", _WHAT, "none", metavar="NAME")
     ] = None,
+    objective: Annotated[
+        str | None,
+        _option("frontier: NLL and KL; elbo: their sum.", _WHAT, "frontier", metavar="WHICH"),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        _option("auto, gp, tpe, nsga2, random, grid or MODULE:CLASS.", _WHAT, "auto", metavar="NAME"),
+    ] = None,
+    kl_floor: Annotated[
+        float | None, _option("Least KL of a feasible trial, nats.", _WHAT, "0.5", metavar="NATS")
+    ] = None,
     trials: Annotated[
         int | None, _option("Configurations of each variant.", _HOW_MUCH, "3", metavar="N")
     ] = None,

@@ -22,8 +22,10 @@ from orchestrator.analysis.results import COSTS, ERROR, TrialResult
 from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
 from orchestrator.common.problems import StoreError, reason, without_password
 from orchestrator.common.wording import plural
+from orchestrator.search.objectives import Objective, objective_of
 from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.spec.sections import Search
 from orchestrator.tracking.about import IW_PREFIX, LOSSES, SEARCH_SPACES
 from orchestrator.tracking.server.links import (
     FAILURE_TAG,
@@ -109,6 +111,7 @@ class SweepReader:
             corpus_digest=params.get("digest"),
             entropy_floor=float(params["entropy_floor"]) if "entropy_floor" in params else None,
             rounds=_rounds(params),
+            objective=_objective(params),
             results=results,
             distributions=distributions,
             notes=tuple(notes),
@@ -210,6 +213,20 @@ def _number(run: Run) -> float:
 def _rounds(params: Mapping[str, str]) -> SeedRounds | None:
     names = ("replicates", "max_replicates")
     return SeedRounds(*(int(params[name]) for name in names)) if set(names) <= params.keys() else None
+
+
+def _objective(params: Mapping[str, str]) -> Objective | None:
+    """None where it was not recorded, or is one of a later version."""
+    try:
+        return objective_of(
+            Search(
+                objective=params["objective"],  # type: ignore[arg-type]
+                kl_floor=float(params["kl_floor"]),
+                margin=float(params["margin"]),
+            )
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def _plan(run: Run) -> TrialPlan | None:

@@ -23,7 +23,7 @@ class StoredReport:
     @classmethod
     def of(cls, sweep: StoredSweep) -> StoredReport:
         """The same figures as the sweep's own."""
-        report = Report.of(sweep.title, sweep.results, sweep.entropy_floor, sweep.rounds)
+        report = Report.of(sweep.title, sweep.results, sweep.entropy_floor, sweep.rounds, sweep.objective)
         return cls(sweep, report, importances(sweep.results, sweep.distributions))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,7 @@ from orchestrator.analysis.equal_compute import (
     equal_compute,
     exceeds,
 )
+from orchestrator.analysis.feasibility import feasible, without_any
 from orchestrator.analysis.frontier import (
     area_gained,
     best_by_gain,
@@ -46,6 +47,7 @@ from orchestrator.reports.tables.gain_over_cost import TITLE, ahead_at_budgets
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.reports.tables.tuning import tuning
 from orchestrator.reports.tables.verdicts import verdicts
+from orchestrator.search.objectives import Objective
 from orchestrator.search.rounds import SeedRounds
 
 NOTE_FIGURE, NOTE_DPI = "frontier_note.png", 85
@@ -63,6 +65,8 @@ class Report:
         at_seconds: the same at a baseline's seconds.
         over_budgets: a sentence on each variant: at which budgets it is ahead of its baseline.
         curves: the trainings of the baselines and of each variant's best configuration.
+        feasible: of each trial whether it keeps the search's constraints, where it had any.
+        infeasible: a sentence on each searched variant of which no trial does.
     """
 
     title: str
@@ -74,6 +78,8 @@ class Report:
     over_budgets: Sequence[str]
     curves: Sequence[Curve]
     entropy_floor: float | None
+    feasible: Mapping[str, bool] = field(default_factory=dict)
+    infeasible: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -82,6 +88,7 @@ class Report:
         results: Sequence[TrialResult],
         entropy_floor: float | None,
         rounds: SeedRounds | None = None,
+        objective: Objective | None = None,
     ) -> Report:
         """The report of the trials that have ended; what the machines failed says nothing of a variant."""
         ended = [result for result in results if result.ended]
@@ -95,8 +102,11 @@ class Report:
         )
         curves = training_curves(table, runs, histories)
         ahead = ahead_at_budgets(table, runs, histories)
+        kept = feasible(ended, objective)
+        none = without_any(ended, kept, objective)
+        frame = runs_frame(ended)
         return cls(
-            title, ended, runs_frame(ended), table, at_tokens, at_seconds, ahead, curves, entropy_floor
+            title, ended, frame, table, at_tokens, at_seconds, ahead, curves, entropy_floor, kept, none
         )
 
     @property
@@ -147,8 +157,12 @@ class Report:
         return [Section("frontier", figure), *sections(self.curves, self.over_cost)]
 
     def verdicts(self) -> list[str]:
-        """A sentence on each variant, then on how its baseline was tuned."""
-        return [*verdicts(self.configurations), *tuning(result.plan for result in self.results)]
+        """A sentence on each variant, on those without a feasible trial, on how baselines were tuned."""
+        return [
+            *verdicts(self.configurations),
+            *self.infeasible,
+            *tuning(result.plan for result in self.results),
+        ]
 
     def table(self, *, all_rows: bool = False, links: Mapping[str, str] | None = None) -> str:
         """The frontier table as Markdown.

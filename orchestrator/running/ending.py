@@ -18,6 +18,7 @@ from orchestrator.examination.pages import PAGE
 from orchestrator.reports.sweep_report import NOTE_FIGURE, Report
 from orchestrator.running.delivery_view import deliver, say_what_is_left
 from orchestrator.running.model_keeping import ModelKeeper
+from orchestrator.search.objectives import objective_of
 from orchestrator.search.rounds import SeedRounds
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.about import write_losses
@@ -91,14 +92,20 @@ class Ending:
     def _report(self, results: Sequence[TrialResult]) -> Report:
         corpus = self.examiner.corpus
         title = f"{corpus.name}: {self.spec.name}"
-        return Report.of(title, results, corpus.entropy_floor, SeedRounds.of(self.spec))
+        spec = self.spec
+        return Report.of(title, results, corpus.entropy_floor, SeedRounds.of(spec), objective_of(spec.search))
 
     def _publish(self, report: Report, findings: Findings) -> list[Path]:
         """Writes the report's files and says of each trial what it is; the files."""
         paths = [*report.write(self.spec.folder), *findings.publish(report, self.tracker)]
         self.tracker.tag_trials(
             {
-                result.trial_id: run_tags(result.plan.variant, collapsed=result.collapsed, on_frontier=found)
+                result.trial_id: run_tags(
+                    result.plan.variant,
+                    collapsed=result.collapsed,
+                    on_frontier=found,
+                    feasible=report.feasible.get(result.trial_id),
+                )
                 for result, found in report.found()
             }
         )

@@ -32,11 +32,13 @@ def unseen(
 
     For finitely many configurations (`number_of`).
     """
+    return next((found for found in configurations(distributions) if configuration(found) not in seen), None)
+
+
+def configurations(distributions: Mapping[str, BaseDistribution]) -> Iterator[Mapping[str, Any]]:
+    """All of them, in the order of the ranges; for finitely many."""
     for values in product(*map(_listed, distributions.values())):
-        found = dict(zip(distributions, values, strict=True))
-        if configuration(found) not in seen:
-            return found
-    return None
+        yield dict(zip(distributions, values, strict=True))
 
 
 def middle(found: BaseDistribution) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.common.wording import plural
 from orchestrator.search.configurations import middle, number_of
+from orchestrator.search.objectives import Objective, objective_of
 from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.overrides import VariantPlan
@@ -39,6 +40,8 @@ class SearchPlan:
     baseline_trials: int
     baseline_seeds: int
     rounds: SeedRounds
+    objective: Objective
+    sampler: str
     seed: int
 
     @classmethod
@@ -53,6 +56,8 @@ class SearchPlan:
             spec.most_baseline_trials,
             spec.baseline_seeds,
             SeedRounds.of(spec),
+            objective_of(spec.search),
+            spec.search.sampler,
             spec.seed,
         )
 

@@ -2,62 +2,39 @@
 
 First the baselines, after a search of their own where they have one; then the search, one study a variant, in
 turns and with equal budgets; then each variant's best configuration once more on fresh seeds, and again while
-these do not decide. The objective is NLL + KL on validation, for a variant less that of the baseline with the
-same decoder: what counts is the gain, not the decoder's strength. What is asked depends on the seed and on
-what has been told alone, and the whole state, samplers included, travels in the searcher's checkpoint.
+these do not decide. NLL is that on validation less NLL + KL of the baseline with the same decoder: what
+counts is the gain, not the decoder's strength. What is asked depends on the seed and on what has been told
+alone, and the whole state, samplers included, travels in the searcher's checkpoint.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import pickle
-import warnings
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import TrialState
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
-from orchestrator.search.configurations import Configuration, configuration, unseen
+from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan, Study, study_of
+from orchestrator.search.study import VariantStudy
 from orchestrator.search.trial_plan import Ended, TrialPlan
-from orchestrator.spec.overrides import VariantPlan
-from trainables.variants import BASELINE, load_variant
+from trainables.variants import BASELINE
 
-OBJECTIVE = "best/nll_plus_kl"
-PROPOSALS = 20
-"""So often the sampler may propose what has been asked for already."""
 Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
     "_fresh_ended", "_round",
 )  # fmt: skip
-
-
-@dataclass
-class _Study:
-    """A variant's search, or a baseline's, as it stands."""
-
-    plan: VariantPlan
-    optuna: optuna.Study
-    asked: int = 0
-    seen: dict[Configuration, float | None] = field(default_factory=dict)
-    """What has been asked for, with its value once it is known."""
-    ended: list[tuple[TrialPlan, float]] = field(default_factory=list)
-
-    @property
-    def is_baseline(self) -> bool:
-        return self.plan.variant == BASELINE
 
 
 @dataclass(frozen=True)
@@ -85,7 +62,7 @@ class SweepSearcher(Searcher):
         self._round = 0  # of fresh seeds beyond the first
         self._most: int | None = None
         self._studies = {
-            study_of(each): _Study(each, _new_study(each, plan)) for each in (*plan.baselines, *plan.variants)
+            study_of(each): VariantStudy(each, plan) for each in (*plan.baselines, *plan.variants)
         }
         self._first: deque[TrialPlan] | None = None  # known when the baselines' own searches have ended
         self._last: deque[TrialPlan] | None = None
@@ -131,26 +108,22 @@ class SweepSearcher(Searcher):
         asked = self._running.pop(trial_id, None)
         if asked is None:
             return
-        value = (result or {}).get(f"final/{OBJECTIVE}")
-        failed = value is None and (result or {}).get("failure") is None
+        final = _final(result or {})
+        failed = not final and (result or {}).get("failure") is None
         if failed:
             self._failed[trial_id] = asked
-        if value is not None and asked.plan.fresh:
-            self._fresh_ended.append(_ended(trial_id, asked.plan, result or {}))
+        if final and asked.plan.fresh:
+            self._fresh_ended.append(Ended(trial_id, asked.plan, final, (result or {}).get("losses_N")))
+        nll, kl = (final.get(f"best/{name}", math.nan) for name in ("nll", "kl"))
         if asked.number is None:
-            if asked.plan.kind == "baseline" and value is not None and math.isfinite(value):
-                self._baselines.setdefault(_decoder(asked.plan), []).append(value)
+            if asked.plan.kind == "baseline" and math.isfinite(nll + kl):
+                self._baselines.setdefault(_decoder(asked.plan), []).append(nll + kl)
             return
         study = self._studies[study_of(asked.plan)]
-        if failed:
-            study.optuna.tell(asked.number, state=TrialState.FAIL)
-        elif value is None or not math.isfinite(value):
-            study.optuna.tell(asked.number, state=TrialState.PRUNED)
-        else:
-            study.ended.append((asked.plan, value))
-            above = self._above_baseline(asked.plan, value)
-            study.optuna.tell(asked.number, above)
-            study.seen[configuration(study.optuna.trials[asked.number].params)] = above
+        point = self._point(asked.plan, nll, kl)
+        if point.finite:
+            study.ended.append((asked.plan, nll, kl))
+        study.tell(asked.number, point, TrialState.FAIL if failed else TrialState.PRUNED)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing is learnt before a training ends."""
@@ -200,7 +173,7 @@ class SweepSearcher(Searcher):
             self._last = deque(self._more_seeds())
         return _Asked(self._last.popleft()) if self._last else None
 
-    def _unfinished(self, *, baselines: bool) -> list[_Study]:
+    def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
         """The searches that go on, those of the baselines or those of the variants; the one with the fewest
         trials first."""
         found = [
@@ -215,53 +188,29 @@ class SweepSearcher(Searcher):
         best = {key: self._best(study) for key, study in self._studies.items() if study.is_baseline}
         return {key: plan for key, plan in best.items() if plan is not None}
 
-    def _ask(self, study: _Study) -> _Asked:
-        trial = self._fresh(study)
-        plan = self.plan.searched_trial(study.plan, study.asked, trial.params)
-        study.asked += 1
+    def _ask(self, study: VariantStudy) -> _Asked:
+        trial = study.ask()
+        plan = self.plan.searched_trial(study.plan, study.asked - 1, trial.params)
         return _Asked(plan, trial.number)
 
-    def _fresh(self, study: _Study) -> optuna.Trial:
-        """A configuration that has not been asked for. One that the sampler proposes once more is told what
-        is known of it; where it proposes nothing else, the first of the others is taken."""
-        distributions = dict(study.plan.distributions)
-        for attempt in range(PROPOSALS + 1):
-            if attempt == PROPOSALS and (other := unseen(distributions, study.seen)) is not None:
-                study.optuna.enqueue_trial(dict(other))
-            trial = study.optuna.ask(distributions)
-            found = configuration(trial.params)
-            if not distributions or found not in study.seen:
-                break
-            value = study.seen[found]
-            study.optuna.tell(trial, value, state=None if value is not None else TrialState.FAIL)
-        study.seen.setdefault(found, None)
-        return trial
-
     def _again(self, asked: _Asked) -> _Asked:
-        """The same for another try: a trial that was told FAIL cannot be told anything else."""
+        """The same for another try."""
         if asked.number is None:
             return asked
-        study = self._studies[study_of(asked.plan)].optuna
-        failed = study.trials[asked.number]
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=TrialState.RUNNING, params=failed.params, distributions=failed.distributions
-            )
-        )
-        return _Asked(asked.plan, len(study.trials) - 1)
+        return _Asked(asked.plan, self._studies[study_of(asked.plan)].again(asked.number))
 
-    def _above_baseline(self, plan: TrialPlan, value: float) -> float:
-        """How far the value lies above the mean of the decoder's baselines that have ended, or of all
-        baselines while its own have not; of a baseline's own search the value itself."""
+    def _point(self, plan: TrialPlan, nll: float, kl: float) -> Point:
+        """NLL less the mean NLL + KL of the decoder's baselines that have ended, or of all baselines while
+        its own have not; of a baseline's own search as it is."""
         if plan.variant == BASELINE:
-            return value
+            return Point(nll, kl)
         own = self._baselines.get(_decoder(plan))
         known = own or [loss for losses in self._baselines.values() for loss in losses]
-        return value - sum(known) / len(known) if known else value
+        return Point(nll - sum(known) / len(known) if known else nll, kl)
 
-    def _best(self, study: _Study) -> TrialPlan | None:
-        """The configuration with the largest gain over its baseline, as that is known now."""
-        ended = [(self._above_baseline(plan, value), plan) for plan, value in study.ended]
+    def _best(self, study: VariantStudy) -> TrialPlan | None:
+        """The best configuration beside its baseline, as that is known now."""
+        ended = [(study.rank(self._point(plan, nll, kl)), plan) for plan, nll, kl in study.ended]
         return min(ended, key=lambda pair: pair[0])[1] if ended else None
 
     def _replicates(self) -> Iterator[TrialPlan]:
@@ -295,32 +244,10 @@ class ReconcileCallback(tune.Callback):
             self._searcher = None
 
 
-def _ended(trial_id: str, plan: TrialPlan, result: Mapping[str, Any]) -> Ended:
-    final = {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
-    return Ended(trial_id, plan, final, result.get("losses_N"))
+def _final(result: Mapping[str, Any]) -> dict[str, float]:
+    """The final figures of a flat result; none where there are none yet."""
+    return {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
 
 
 def _decoder(plan: TrialPlan) -> str:
     return plan.build().decoder_label
-
-
-def _new_study(study: VariantPlan, plan: SearchPlan) -> optuna.Study:
-    """A study whose first trial is the variant's own default, where that lies in the ranges."""
-    with warnings.catch_warnings():
-        # multivariate, group and constant_liar are marked experimental; search.py pins their meaning.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=zlib.crc32(f"{plan.seed} {' '.join(study_of(study)).strip()}".encode()),
-            n_startup_trials=min(10, max(3, plan.trials // 3)),
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-        )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    created = optuna.create_study(study_name=study.variant, sampler=sampler, direction="minimize")
-    knobs = load_variant(study.variant).with_knobs(study.knobs).knobs()
-    default = {knob: knobs[knob] for knob in study.distributions if knob in knobs}
-    with contextlib.suppress(ValueError):  # the default lies outside the ranges
-        optuna.trial.create_trial(params=default, distributions=dict(study.distributions), value=0.0)
-        created.enqueue_trial(default)
-    return created

@@ -10,7 +10,11 @@ from typing import Any
 from orchestrator.spec.errors import KeyPath, SpecError
 from orchestrator.spec.file import SpecFile
 
-_PLACES: dict[str, KeyPath] = {"cpus": ("resources", "cpus"), "gpus": ("resources", "gpus")}
+_PLACES: dict[str, KeyPath] = {
+    **{option: ("resources", option) for option in ("cpus", "gpus")},
+    **{option: ("search", option) for option in ("objective", "sampler", "kl_floor")},
+}
+"""Options whose key stands in a section."""
 
 
 @dataclass(frozen=True)

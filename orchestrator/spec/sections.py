@@ -1,11 +1,12 @@
-"""The sections of a spec: what each trial reserves, what is said of one variant.
+"""The sections of a spec: how it is searched, what each trial reserves, what is said of one variant.
 
 A key with nothing below it is an empty section.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -13,6 +14,37 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 EMPTY = BeforeValidator(lambda value: {} if value is None else value)
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Entries = Annotated[dict[str, Any], EMPTY]
+
+AUTO_SAMPLER = "auto"
+SAMPLERS = (AUTO_SAMPLER, "gp", "tpe", "nsga2", "random", "grid")
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class Search(BaseModel):
+    """How configurations are found.
+
+    Attributes:
+        objective: "frontier", reconstruction NLL and KL; or "elbo", their sum alone.
+        sampler: one of `SAMPLERS`, or the import path of an Optuna sampler, "module:Class".
+        kl_floor: the least KL of a feasible trial, nats per sentence.
+        margin: by how many nats per sentence its NLL + KL may lie above the baseline's; negative asks for a
+            gain.
+    """
+
+    model_config = _STRICT
+
+    objective: Literal["frontier", "elbo"] = "frontier"
+    sampler: str = AUTO_SAMPLER
+    kl_floor: Amount = 0.5
+    margin: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, value: str) -> str:
+        if value not in SAMPLERS and not _IMPORT_PATH.fullmatch(value):
+            rule = f"one of {', '.join(SAMPLERS)}, or an import path such as optuna.samplers:CmaEsSampler"
+            raise ValueError(f"search.sampler must be {rule}, got {value!r}")
+        return value
 
 
 class Resources(BaseModel):

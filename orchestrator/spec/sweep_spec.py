@@ -27,7 +27,7 @@ from orchestrator.spec.errors import KeyPath, SpecError, lines, problems_of, sho
 from orchestrator.spec.file import SpecFile, dump, read_spec_file
 from orchestrator.spec.length import AUTO, Length
 from orchestrator.spec.options import with_options
-from orchestrator.spec.sections import EMPTY, Entries, Overrides, Resources
+from orchestrator.spec.sections import EMPTY, Entries, Overrides, Resources, Search
 from trainables.text.named_corpora import NAMED_KINDS
 from trainables.text.sources import USUAL, CorpusSource, Embedded, absolute, parse_source
 from trainables.training.presets import Preset, load_preset, usual_preset
@@ -62,6 +62,7 @@ class SweepSpec(BaseModel):
         preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
+        search: objective, sampler and constraints.
         epochs: of each trial; by default those of the preset, or "auto".
         seed: of everything random.
         baseline_seeds: seeds of each baseline.
@@ -94,6 +95,7 @@ class SweepSpec(BaseModel):
     preset: str | None = None
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 3
+    search: Annotated[Search, EMPTY] = Search()
     epochs: Length = Field(default=_BY_DEFAULT, validate_default=True)
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     baseline_seeds: Count = 5
@@ -331,5 +333,5 @@ def _default_name(corpus: CorpusSource) -> str:
 
 
 def _known_keys(path: KeyPath) -> Iterable[str]:
-    models: dict[str, type[BaseModel]] = {"resources": Resources, "variants": Overrides}
+    models: dict[str, type[BaseModel]] = {"resources": Resources, "search": Search, "variants": Overrides}
     return (models[str(path[0])] if path else SweepSpec).model_fields

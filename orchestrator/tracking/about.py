@@ -34,6 +34,7 @@ def sweep_params(spec: SweepSpec, corpus: Corpus) -> dict[str, str]:
         "replicates": str(spec.replicates),
         "max_replicates": str(spec.most_replicates),
     }
+    params |= {name: str(value) for name, value in spec.search.model_dump().items()}
     floor = corpus.entropy_floor
     return params if floor is None else params | {"entropy_floor": repr(floor)}
 

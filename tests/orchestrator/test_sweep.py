@@ -17,7 +17,8 @@ from orchestrator.sweep import app
 from tests.paths import ROOT
 
 OPTIONS = [
-    "--corpus", "--max-sentences", "--deduplicate", "--variants", "--set", "--preset", "--trials", "--epochs",
+    "--corpus", "--max-sentences", "--deduplicate", "--variants", "--set", "--preset", "--objective",
+    "--sampler", "--kl-floor", "--trials", "--epochs",
     "--baseline-seeds", "--baseline-trials", "--replicates", "--max-replicates", "--seed", "--cpus", "--gpus",
     "--max-concurrent", "--storage", "--models", "--tracking-uri", "--name", "--resume", "--go-on",
     "--replay-outbox", "--dry-run",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from optuna.distributions import BaseDistribution
 
 from orchestrator.analysis.results import TrialResult
+from orchestrator.search.objectives import Objective
 from orchestrator.search.rounds import SeedRounds
 
 
@@ -23,6 +24,7 @@ class StoredSweep:
         entropy_floor: of the corpus in nats per sentence, None where it is unknown.
         results: the trials in the sweep's order.
         rounds: how the number of fresh seeds was decided; None where it was not recorded.
+        objective: what was searched for; None where it was not recorded.
         distributions: what was searched, by variant and knob.
         notes: what is missing, a sentence each.
     """
@@ -36,5 +38,6 @@ class StoredSweep:
     entropy_floor: float | None
     results: tuple[TrialResult, ...]
     rounds: SeedRounds | None = None
+    objective: Objective | None = None
     distributions: Mapping[str, Mapping[str, BaseDistribution]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

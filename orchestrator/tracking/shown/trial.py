@@ -41,14 +41,17 @@ def trial_params(plan: TrialPlan) -> dict[str, str]:
     return {name: str(value) for name, value in (variant.knobs() | about).items()}
 
 
-def run_tags(variant: str, *, collapsed: bool, on_frontier: bool) -> dict[str, str]:
+def run_tags(
+    variant: str, *, collapsed: bool, on_frontier: bool, feasible: bool | None = None
+) -> dict[str, str]:
     """What a run's tags say: whether it has collapsed, whether its configuration is on the frontier, and the
-    colour that shows it."""
-    return {
+    colour that shows it; whether it keeps the search's constraints, where there are any for it."""
+    tags = {
         "collapsed": str(collapsed).lower(),
         "frontier": str(on_frontier).lower(),
         COLOUR_TAG: run_colour(variant, on_frontier=on_frontier),
     }
+    return tags if feasible is None else tags | {"feasible": str(feasible).lower()}
 
 
 def run_colour(variant: str, *, on_frontier: bool) -> str:

@@ -20,6 +20,7 @@ from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
 from orchestrator.common.problems import StoreError
 from orchestrator.recorded import sweep_reader as tracking_reader
 from orchestrator.recorded.sweep_reader import SweepReader
+from orchestrator.reports.stored_reports import StoredReport
 from orchestrator.reports.sweep_report import Report
 from orchestrator.search.trial_plan import TrialPlan
 from tests.orchestrator.database import sqlite_uri
@@ -281,7 +282,7 @@ def test_a_report_of_a_real_sweep_equals_its_own(small: tuple[Sweep, list[str]],
     sweep, _ = small
     found = read(sweep.folder)
     assert found.notes == ()
-    Report.of(found.title, found.results, found.entropy_floor, found.rounds).write(tmp_path)
+    StoredReport.of(found).report.write(tmp_path)
     own = sweep.folder / "sweeps" / "s"
     for name in ("frontier.csv", "equal_compute.csv", "frontier.md", "frontier.html"):
         assert (tmp_path / name).read_text() == (own / name).read_text()

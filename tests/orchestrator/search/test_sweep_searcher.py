@@ -18,10 +18,10 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.sweep_searcher import OBJECTIVE, ReconcileCallback, SweepSearcher
+from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
-from tests.orchestrator.searched import Result, finish, loss, plan_of, value
+from tests.orchestrator.searched import Result, final, finish, loss, plan_of, value
 
 
 def study(searcher: SweepSearcher, variant: str = "cyclical") -> optuna.Study:
@@ -149,17 +149,17 @@ def test_the_best_is_the_one_with_the_largest_gain_over_its_own_decoder(tmp_path
         while config["knobs"].get("dilation") not in ("S", "M"):  # those of decoders that no trial has
             config = searcher.suggest(f"b{name}")
         baselines[config["knobs"]["dilation"]] = nll_plus_kl
-        searcher.on_trial_complete(f"b{name}", {f"final/{OBJECTIVE}": nll_plus_kl})
+        searcher.on_trial_complete(f"b{name}", final(nll_plus_kl))
     tried = []
     for number in range(2):  # more there are none
         config = searcher.suggest(f"t{number}")
         assert config["kind"] == "trial"
         dilation = config["knobs"]["dilation"]
         tried.append(dilation)
-        searcher.on_trial_complete(f"t{number}", {f"final/{OBJECTIVE}": {"S": 13.0, "M": 10.9}[dilation]})
+        searcher.on_trial_complete(f"t{number}", final({"S": 13.0, "M": 10.9}[dilation]))
     assert set(tried) == {"S", "M"}
     gains = {dilation: {"S": 13.0, "M": 10.9}[dilation] - loss for dilation, loss in baselines.items()}
-    told = [trial.value for trial in study(searcher, "dilated").trials]
+    told = [sum(trial.values) for trial in study(searcher, "dilated").trials]
     assert told == pytest.approx([gains[dilation] for dilation in tried])
     assert searcher.suggest("r")["knobs"]["dilation"] == min(gains, key=lambda dilation: gains[dilation])
 
@@ -203,10 +203,10 @@ def test_the_limit_of_trials_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("result", "error", "state"),
     [
-        ({f"final/{OBJECTIVE}": 11.5}, False, TrialState.COMPLETE),
+        (final(11.5), False, TrialState.COMPLETE),
         ({"failure": "diverged", "reason": "loss not finite"}, False, TrialState.PRUNED),
-        ({f"final/{OBJECTIVE}": float("nan")}, False, TrialState.PRUNED),
-        ({f"final/{OBJECTIVE}": float("inf")}, False, TrialState.PRUNED),
+        (final(float("nan")), False, TrialState.PRUNED),
+        (final(float("inf")), False, TrialState.PRUNED),
         (None, True, TrialState.FAIL),
         ({"epoch": 1, "metrics/nll": 12.0}, False, TrialState.FAIL),
         (None, False, TrialState.FAIL),
@@ -216,7 +216,7 @@ def test_what_the_study_is_told(result: Result | None, error: bool, state: Trial
     searcher = after_baselines(SweepSearcher(plan_of(variants="cyclical", trials=2)))
     first, second = searcher.suggest("c0"), searcher.suggest("c1")
     searcher.on_trial_complete("c0", result, error)
-    searcher.on_trial_complete("c1", {f"final/{OBJECTIVE}": 12.0})
+    searcher.on_trial_complete("c1", final(12.0))
     assert states(searcher) == [state, TrialState.COMPLETE]
     best = first if state == TrialState.COMPLETE else second
     assert searcher.suggest("r")["knobs"] == best["knobs"]  # NaN is no best
@@ -224,7 +224,7 @@ def test_what_the_study_is_told(result: Result | None, error: bool, state: Trial
 
 def test_a_variant_of_which_nothing_finished_is_not_replicated() -> None:
     searcher = after_baselines(SweepSearcher(plan_of(variants="cyclical,annealed", trials=1)))
-    for number, result in enumerate(({"failure": "diverged"}, {f"final/{OBJECTIVE}": 12.0})):
+    for number, result in enumerate(({"failure": "diverged"}, final(12.0))):
         searcher.suggest(f"t{number}")
         searcher.on_trial_complete(f"t{number}", result)
     assert [searcher.suggest(f"r{number}")["variant"] for number in range(2)] == ["annealed"] * 2
@@ -232,7 +232,7 @@ def test_a_variant_of_which_nothing_finished_is_not_replicated() -> None:
 
 
 def test_the_search_learns() -> None:
-    searcher = SweepSearcher(plan_of(variants="cyclical", trials=40, replicates=0))
+    searcher = SweepSearcher(plan_of(variants="cyclical", trials=40, replicates=0, sampler="tpe"))
     kept = [float(plan.knobs["word_keep_rate"]) for plan in finish(searcher) if plan.kind == "trial"]
     assert sum(kept[20:]) / 20 > 0.7
     assert states(searcher) == [TrialState.COMPLETE] * 40
@@ -290,8 +290,8 @@ def test_trials_that_ended_without_a_word_are_told() -> None:
     configs = {name: searcher.suggest(name) for name in ("b", "c0", "c1", "c2", "c3")}
     searcher.reconcile(
         [
-            tune_trial("b", Trial.TERMINATED, {"final": {OBJECTIVE: 12.0}}),
-            tune_trial("c0", Trial.TERMINATED, {"final": {OBJECTIVE: 11.0}}),
+            tune_trial("b", Trial.TERMINATED, {"final": {"best/nll": 12.0 - 1, "best/kl": 1.0}}),
+            tune_trial("c0", Trial.TERMINATED, {"final": {"best/nll": 11.0 - 1, "best/kl": 1.0}}),
             tune_trial("c1", Trial.TERMINATED, {"failure": "diverged"}),
             tune_trial("c2", Trial.ERROR),
             tune_trial("c3", Trial.PENDING),
@@ -299,8 +299,8 @@ def test_trials_that_ended_without_a_word_are_told() -> None:
         ]
     )
     assert [state.name for state in states(searcher)] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
-    searcher.on_trial_complete("unheard of", {f"final/{OBJECTIVE}": 1.0})
-    searcher.on_trial_complete("c3", {f"final/{OBJECTIVE}": 13.0})
+    searcher.on_trial_complete("unheard of", final(1.0))
+    searcher.on_trial_complete("c3", final(13.0))
     assert searcher.suggest("r")["knobs"] == configs["c0"]["knobs"]
 
 
@@ -308,10 +308,10 @@ def test_a_failed_trial_that_tune_runs_again_counts() -> None:
     searcher = after_baselines(SweepSearcher(plan_of(variants="cyclical", trials=2)))
     configs = [searcher.suggest(f"c{number}") for number in range(2)]
     searcher.on_trial_complete("c0", error=True)
-    searcher.on_trial_complete("c1", {f"final/{OBJECTIVE}": 12.0})
+    searcher.on_trial_complete("c1", final(12.0))
     searcher.reconcile([tune_trial("c0", Trial.PENDING), tune_trial("c1", Trial.TERMINATED)])
     assert searcher.suggest("r") is None  # the search goes on
-    searcher.on_trial_complete("c0", {f"final/{OBJECTIVE}": 11.0})
+    searcher.on_trial_complete("c0", final(11.0))
     told = study(searcher).trials
     assert [trial.state.name for trial in told] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert told[2].params == told[0].params
@@ -340,9 +340,9 @@ def test_the_gain_over_the_own_baseline_decides_not_the_decoder() -> None:
         losses = baseline if config["kind"] == "baseline" else trained
         dilation = config["knobs"].get("dilation")
         asked.append((config["kind"], dilation))
-        result = {f"final/{OBJECTIVE}": losses[dilation]} if dilation else {f"final/{OBJECTIVE}": 12.5}
+        result = final(losses[dilation]) if dilation else final(12.5)
         searcher.on_trial_complete(f"t{told}", result)
         told += 1
     assert [dilation for kind, dilation in asked if kind == "replicate"] == ["S"] * 3
-    values = {trial.params["dilation"]: trial.value for trial in study(searcher, "dilated").trials}
+    values = {trial.params["dilation"]: sum(trial.values) for trial in study(searcher, "dilated").trials}
     assert values == {"S": pytest.approx(-1.0), "M": pytest.approx(-0.2)}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.spec.sections import SAMPLERS
 from orchestrator.spec.sweep_spec import SweepSpec
 
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
@@ -40,6 +41,15 @@ specs = st.fixed_dictionaries(
         "vocabulary_size": st.none() | st.integers(5, 10**9),
         "max_sentences": st.none() | st.integers(2, 10**9),
         "trials": st.integers(1, 10**6),
+        "search": st.fixed_dictionaries(
+            {},
+            optional={
+                "objective": st.sampled_from(["frontier", "elbo"]),
+                "sampler": st.sampled_from([*SAMPLERS, "a.b:C"]),
+                "kl_floor": st.floats(0, 1e300),
+                "margin": st.floats(-1e300, 1e300),
+            },
+        ),
         "epochs": st.integers(1, 1000),
         "seed": st.integers(0, 2**32 - 1),
         "replicates": st.integers(0, 10),
@@ -106,6 +116,11 @@ variants:
       cycles: 2
   vanilla: {{}}
 trials: 3
+search:
+  objective: frontier
+  sampler: auto
+  kl_floor: 0.5
+  margin: 0.0
 epochs: auto
 seed: 0
 baseline_seeds: 5

@@ -1,0 +1,49 @@
+"""Which trials a search could use: those that keep its constraints, by the figures that it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from orchestrator.analysis.results import TrialResult
+from orchestrator.common.wording import number
+from orchestrator.search.objectives import Frontier, Objective, Point, violation
+from trainables.variants import BASELINE
+
+
+def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dict[str, bool]:
+    """Of each finished trial, by its id, whether it keeps the constraints. Baselines have none; of a trial
+    whose decoder has no baseline nobody can say."""
+    if objective is None:
+        return {}
+    baselines: dict[str, list[float]] = {}
+    for result in results:
+        if result.plan.kind == "baseline" and "best/nll_plus_kl" in result.final:
+            decoder = result.plan.build().decoder_label
+            baselines.setdefault(decoder, []).append(result.final["best/nll_plus_kl"])
+    found = {}
+    for result in results:
+        own = baselines.get(result.plan.build().decoder_label)
+        if result.plan.variant == BASELINE or own is None or "best/kl" not in result.final:
+            continue
+        point = Point(result.final["best/nll"] - fmean(own), result.final["best/kl"])
+        found[result.trial_id] = violation(objective, point) == 0
+    return found
+
+
+def without_any(
+    results: Sequence[TrialResult], found: Mapping[str, bool], objective: Objective | None
+) -> list[str]:
+    """A sentence on each variant that was searched and has no feasible trial."""
+    if not isinstance(objective, Frontier):
+        return []
+    searched: dict[str, list[bool]] = {}
+    for result in results:
+        if result.trial_id in found and not result.plan.fresh:
+            searched.setdefault(result.plan.variant, []).append(found[result.trial_id])
+    rule = f"KL ≥ {number(objective.kl_floor)} and a gain ≥ {number(-objective.margin)}"
+    return [
+        f"{variant}: no feasible trial among {len(kept)}: none has {rule}, on validation"
+        for variant, kept in searched.items()
+        if not any(kept)
+    ]

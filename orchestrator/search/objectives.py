@@ -1,0 +1,97 @@
+"""What a search minimises, and what it must keep to.
+
+The product is a frontier of reconstruction NLL over KL, so these are two objectives. The collapsed point, no
+KL and the baseline's NLL, lies on every such front, and a search left to itself drifts there: a floor on KL
+keeps it away, and a margin above the baseline's NLL + KL keeps it from buying KL at any price.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from orchestrator.spec.sections import Search
+
+Direction = Literal["minimize"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a training came to on validation, in nats per sentence.
+
+    Attributes:
+        nll: reconstruction NLL less the baseline's NLL + KL, that of the same decoder.
+        kl: KL.
+    """
+
+    nll: float
+    kl: float
+
+    @property
+    def nll_plus_kl(self) -> float:
+        """NLL + KL less the baseline's: negative for a gain."""
+        return self.nll + self.kl
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.nll) and math.isfinite(self.kl)
+
+
+class Objective(Protocol):
+    """Values, all minimised, and constraints, all kept where they are at most 0."""
+
+    @property
+    def directions(self) -> list[Direction]: ...
+
+    def values(self, point: Point) -> list[float]: ...
+
+    def constraints(self, point: Point) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """NLL and KL, with at least `kl_floor` of KL, and NLL + KL at most `margin` above the baseline's."""
+
+    kl_floor: float
+    margin: float
+
+    @property
+    def directions(self) -> list[Direction]:
+        return ["minimize", "minimize"]
+
+    def values(self, point: Point) -> list[float]:
+        return [point.nll, point.kl]
+
+    def constraints(self, point: Point) -> Mapping[str, float]:
+        return {"kl": self.kl_floor - point.kl, "nll_plus_kl": point.nll_plus_kl - self.margin}
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """NLL + KL alone, less the baseline's."""
+
+    @property
+    def directions(self) -> list[Direction]:
+        return ["minimize"]
+
+    def values(self, point: Point) -> list[float]:
+        return [point.nll_plus_kl]
+
+    def constraints(self, point: Point) -> Mapping[str, float]:
+        return {}
+
+
+def objective_of(search: Search) -> Objective:
+    """What the spec asks for."""
+    made: Mapping[str, Objective] = {
+        "frontier": Frontier(search.kl_floor, search.margin),
+        "elbo": Elbo(),
+    }
+    return made[search.objective]
+
+
+def violation(objective: Objective, point: Point) -> float:
+    """By how many nats the constraints are broken, in all; 0 where the point is feasible."""
+    return sum(max(0.0, amount) for amount in objective.constraints(point).values())

@@ -1,0 +1,114 @@
+"""VariantStudy: the search of one variant, or of a baseline: Optuna's study and what it was told."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+from optuna.trial import TrialState
+
+from orchestrator.search.configurations import Configuration, configuration, unseen
+from orchestrator.search.objectives import Elbo, Objective, Point, violation
+from orchestrator.search.plan import SearchPlan, study_of
+from orchestrator.search.samplers import Task, build, first_points
+from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.spec.overrides import VariantPlan
+from trainables.variants import BASELINE, load_variant
+
+PROPOSALS = 20
+"""So often the sampler may propose what has been asked for already."""
+
+
+class VariantStudy:
+    """See the module. It can be pickled, sampler included.
+
+    Args:
+        plan: the variant, with its fixed knobs and what is searched.
+        search: the sweep's plan.
+
+    Raises:
+        SpecError: the sampler cannot search this.
+    """
+
+    def __init__(self, plan: VariantPlan, search: SearchPlan) -> None:
+        self.plan = plan
+        self.is_baseline = plan.variant == BASELINE
+        self.objective: Objective = Elbo() if self.is_baseline else search.objective
+        self.asked = 0
+        self.seen: dict[Configuration, Point | None] = {}
+        """What has been asked for, with what it came to once that is known."""
+        self.ended: list[tuple[TrialPlan, float, float]] = []
+        """Trials that were trained to their end, with NLL and KL on validation."""
+        self.optuna = self._create(search)
+
+    def ask(self) -> optuna.Trial:
+        """A configuration that has not been asked for. One that the sampler proposes once more is told what
+        is known of it; where it proposes nothing else, the first of the others is taken."""
+        distributions = dict(self.plan.distributions)
+        for attempt in range(PROPOSALS + 1):
+            if attempt == PROPOSALS and (other := unseen(distributions, self.seen)) is not None:
+                self.optuna.enqueue_trial(dict(other))
+            with _quiet():
+                trial = self.optuna.ask(distributions)
+            found = configuration(trial.params)
+            if not distributions or found not in self.seen:
+                break
+            point = self.seen[found]
+            self.tell(trial.number, point, TrialState.FAIL)
+        self.seen.setdefault(found, None)
+        self.asked += 1
+        return trial
+
+    def tell(self, number: int, point: Point | None, otherwise: TrialState = TrialState.PRUNED) -> None:
+        """What trial `number` came to; without a finite point it ended in the other state."""
+        if point is None or not point.finite:
+            self.optuna.tell(number, state=otherwise)
+            return
+        trial = optuna.trial.Trial(self.optuna, self.optuna.trials[number]._trial_id)
+        for name, amount in self.objective.constraints(point).items():
+            trial.set_constraint(name, amount)
+        self.optuna.tell(number, self.objective.values(point))
+        self.seen[configuration(trial.params)] = point
+
+    def again(self, number: int) -> int:
+        """The same configuration for another try, under a number of its own: a trial that was told FAIL
+        cannot be told anything else."""
+        failed = self.optuna.trials[number]
+        self.optuna.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=failed.params, distributions=failed.distributions
+            )
+        )
+        return len(self.optuna.trials) - 1
+
+    def rank(self, point: Point) -> tuple[float, float]:
+        """What is replicated is the least of these: what keeps to the constraints, then the lowest NLL + KL
+        above the baseline's."""
+        return violation(self.objective, point), point.nll_plus_kl
+
+    def _create(self, search: SearchPlan) -> optuna.Study:
+        name = " ".join(study_of(self.plan)).strip()
+        seed = zlib.crc32(f"{search.seed} {name}".encode())
+        task = Task(seed, self.plan.distributions, search.trials_of(self.plan))
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # warnings advise a programmer
+        created = optuna.create_study(
+            study_name=self.plan.variant,
+            sampler=build(search.sampler, task),
+            directions=self.objective.directions,
+        )
+        knobs = load_variant(self.plan.variant).with_knobs(self.plan.knobs).knobs()
+        default = {knob: knobs[knob] for knob in self.plan.distributions if knob in knobs}
+        for point in first_points(search.sampler, task, default):
+            created.enqueue_trial(dict(point))
+        return created
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A sampler's advice to its programmer is none to the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
