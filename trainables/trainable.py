@@ -15,6 +15,7 @@ from ray import tune
 from trainables.evaluation.examination import Examination, Request, examine
 from trainables.evaluation.trained_model import TrainedModel
 from trainables.text.splits import Corpus
+from trainables.training.collapse import COLLAPSED
 from trainables.training.loop import DivergedError, Training
 from trainables.training.records import EpochMetrics
 from trainables.variants import load_variant
@@ -24,7 +25,8 @@ CHECKPOINT = "training.pt"
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a sweep share: length, device, share of a GPU, effort of the final IW-NLL."""
+    """What all trials of a sweep share: length, device, share of a GPU, effort of the final IW-NLL, and after
+    how many dead epochs a searched trial is stopped."""
 
     epochs: int
     max_epochs: int | None = None
@@ -33,6 +35,7 @@ class TrialSettings:
     threads: int = 1
     iw_samples: int = 100
     iw_sentences: int = 200
+    collapse_patience: int | None = None
 
 
 class TextVAETrainable(tune.Trainable):
@@ -41,7 +44,8 @@ class TextVAETrainable(tune.Trainable):
     Each step is an epoch and its result holds `epoch` and `metrics`; the last one adds `final`,
     `losses_N` and `history`, the metrics of each whole epoch. A training that diverges or runs out of
     memory ends with `failure`, "diverged" or "out_of_memory", `reason` and `history`: that is the
-    configuration's fault and a result, not an error of the sweep.
+    configuration's fault and a result, not an error of the sweep. So does a searched trial that is stopped
+    because it has collapsed, with `failure` "collapsed".
     """
 
     def setup(
@@ -112,7 +116,20 @@ class TextVAETrainable(tune.Trainable):
             )
             result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
             result["history"] = self._history()
+        elif self._collapsed:
+            reason = (
+                f"no KL and no active unit for {self.settings.collapse_patience} epochs at the whole weight"
+            )
+            result |= {"failure": COLLAPSED, "reason": reason, "history": self._history(), "done": True}
         return result
+
+    @property
+    def _collapsed(self) -> bool:
+        """Whether the trial is stopped: baselines, replicates and repeats of a variant without knobs are the
+        figures that others are compared with, and are trained to their end."""
+        patience = self.settings.collapse_patience
+        searched = self.config["kind"] == "trial" and bool(self.config["searched"])
+        return patience is not None and searched and self.training.dead_epochs >= patience
 
     def _metrics(self, epoch: EpochMetrics) -> dict[str, float]:
         return epoch.named() | {"gpu_seconds": epoch.cost.seconds * self.settings.gpus}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from orchestrator.analysis.results import TrialResult
-from orchestrator.common.wording import number
+from orchestrator.common.wording import number, plural
 from orchestrator.search.objectives import Frontier, Objective, Point, violation
+from trainables.training.collapse import COLLAPSED
 from trainables.variants import BASELINE
 
 
@@ -31,6 +33,17 @@ def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dic
     return found
 
 
+def stopped(results: Sequence[TrialResult]) -> list[str]:
+    """A sentence on each variant of whose searched trials some were stopped because they had collapsed."""
+    trials = [result for result in results if not result.plan.fresh]
+    ended = Counter(result.plan.variant for result in trials if result.failure == COLLAPSED)
+    tried = Counter(result.plan.variant for result in trials)
+    return [
+        f"{variant}: {count} of {plural(tried[variant], 'trial')} stopped early, as collapsed"
+        for variant, count in ended.items()
+    ]
+
+
 def without_any(
     results: Sequence[TrialResult], found: Mapping[str, bool], objective: Objective | None
 ) -> list[str]:
@@ -39,8 +52,9 @@ def without_any(
         return []
     searched: dict[str, list[bool]] = {}
     for result in results:
-        if result.trial_id in found and not result.plan.fresh:
-            searched.setdefault(result.plan.variant, []).append(found[result.trial_id])
+        stopped = result.failure == COLLAPSED
+        if (result.trial_id in found or stopped) and not result.plan.fresh:
+            searched.setdefault(result.plan.variant, []).append(found.get(result.trial_id, False))
     rule = f"KL ≥ {number(objective.kl_floor)} and a gain ≥ {number(-objective.margin)}"
     return [
         f"{variant}: no feasible trial among {len(kept)}: none has {rule}, on validation"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.results import ERROR, losses_by_trial
+from orchestrator.analysis.results import UNJUDGED, losses_by_trial
 from orchestrator.analysis.sweeps.comparison import ComparedSweep, Comparison
 from orchestrator.analysis.sweeps.importance import Importance, importances
 from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
@@ -30,7 +30,7 @@ class StoredReport:
     def compared(self) -> ComparedSweep:
         """What a comparison needs of it."""
         report = self.report
-        runs = report.runs if report.runs.empty else report.runs[report.runs["failure"] != ERROR]
+        runs = report.runs if report.runs.empty else report.runs[~report.runs["failure"].isin(UNJUDGED)]
         return ComparedSweep(
             self.sweep.name,
             self.sweep.corpus_digest,

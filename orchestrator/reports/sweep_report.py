@@ -18,7 +18,7 @@ from orchestrator.analysis.equal_compute import (
     equal_compute,
     exceeds,
 )
-from orchestrator.analysis.feasibility import feasible, without_any
+from orchestrator.analysis.feasibility import feasible, stopped, without_any
 from orchestrator.analysis.frontier import (
     area_gained,
     best_by_gain,
@@ -28,7 +28,7 @@ from orchestrator.analysis.frontier import (
 )
 from orchestrator.analysis.iw_gain import with_iw_gain
 from orchestrator.analysis.results import (
-    ERROR,
+    UNJUDGED,
     TrialResult,
     histories_by_trial,
     iw_losses_by_trial,
@@ -66,7 +66,7 @@ class Report:
         over_budgets: a sentence on each variant: at which budgets it is ahead of its baseline.
         curves: the trainings of the baselines and of each variant's best configuration.
         feasible: of each trial whether it keeps the search's constraints, where it had any.
-        infeasible: a sentence on each searched variant of which no trial does.
+        infeasible: a sentence on each searched variant of which trials were stopped, or none keeps them.
     """
 
     title: str
@@ -90,9 +90,10 @@ class Report:
         rounds: SeedRounds | None = None,
         objective: Objective | None = None,
     ) -> Report:
-        """The report of the trials that have ended; what the machines failed says nothing of a variant."""
+        """The report of the trials that have ended; what the machines failed, and what was stopped, says
+        nothing of a variant."""
         ended = [result for result in results if result.ended]
-        runs = runs_frame(result for result in ended if result.failure != ERROR)
+        runs = runs_frame(result for result in ended if result.failure not in UNJUDGED)
         histories = histories_by_trial(ended)
         losses = losses_by_trial(ended)
         table = configurations(runs, losses, entropy_floor=entropy_floor, rounds=rounds)
@@ -103,7 +104,7 @@ class Report:
         curves = training_curves(table, runs, histories)
         ahead = ahead_at_budgets(table, runs, histories)
         kept = feasible(ended, objective)
-        none = without_any(ended, kept, objective)
+        none = [*stopped(ended), *without_any(ended, kept, objective)]
         frame = runs_frame(ended)
         return cls(
             title, ended, frame, table, at_tokens, at_seconds, ahead, curves, entropy_floor, kept, none

@@ -12,13 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from orchestrator.search.costs import INNER_STEPS, LONGER
 from orchestrator.search.trial_plan import TrialPlan
 from trainables.variants import BASELINE
 
-INNER_STEPS = 45.0
-"""Inner steps an update until a sweep has shown its own: He et al.'s rule takes 40 to 44 on three corpora."""
-LONGER = 1.8
-"""Epochs of a training that validation ends, as a multiple of the planned ones, until one has ended."""
 WITHOUT_ENCODER = 0.6
 """Seconds a step of a language model beside those of a variant: 115 to 65 thousand words a second."""
 

@@ -80,6 +80,7 @@ def _settings(spec: SweepSpec) -> TrialSettings:
         threads=max(1, int(spec.resources.cpus)),
         iw_samples=spec.iw_samples,
         iw_sentences=spec.iw_sentences,
+        collapse_patience=spec.search.collapse_patience,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.common.wording import plural
 from orchestrator.search.configurations import middle, number_of
+from orchestrator.search.costs import Costs
 from orchestrator.search.objectives import Objective, objective_of
 from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import TrialPlan
@@ -27,7 +29,8 @@ def study_of(plan: VariantPlan | TrialPlan) -> Study:
 @dataclass(frozen=True)
 class SearchPlan:
     """What is run: each baseline on `baseline_seeds` seeds, `trials` trials for each variant, and each
-    variant's best configuration again on fresh seeds, and on more where these do not decide: `rounds`.
+    variant's best configuration again on fresh seeds, and on more where these do not decide: `rounds`. With
+    `equal` a variant whose trials cost more than those of most others has fewer of them.
 
     A variant without searched knobs has nothing to pick: its trials are repeats on several seeds, and it
     is not replicated. A baseline with searched knobs has `baseline_trials` trials first, and the seeds that
@@ -39,6 +42,8 @@ class SearchPlan:
     trials: int
     baseline_trials: int
     baseline_seeds: int
+    equal: bool
+    costs: Costs
     rounds: SeedRounds
     objective: Objective
     sampler: str
@@ -55,6 +60,8 @@ class SearchPlan:
             spec.trials,
             spec.most_baseline_trials,
             spec.baseline_seeds,
+            spec.search.equal == "compute",
+            Costs(spec.epochs),
             SeedRounds.of(spec),
             objective_of(spec.search),
             spec.search.sampler,
@@ -69,20 +76,28 @@ class SearchPlan:
     def typical(self) -> dict[str, TrialPlan]:
         """A trial of each variant, in the middle of what is searched."""
         plans = (*self.baselines[:1], *self.variants)
-        return {
-            plan.variant: self.searched_trial(
-                plan, 0, {knob: middle(found) for knob, found in plan.distributions.items()}
-            )
-            for plan in plans
-        }
+        return {plan.variant: self._typical(plan) for plan in plans}
+
+    def _typical(self, plan: VariantPlan) -> TrialPlan:
+        found = {knob: middle(range_) for knob, range_ in plan.distributions.items()}
+        return self.searched_trial(plan, 0, found)
 
     def trials_of(self, plan: VariantPlan) -> int:
-        """The trials of a variant's or a baseline's search: fewer where it has fewer configurations."""
+        """The trials of a variant's or a baseline's search: fewer where it has fewer configurations, or where
+        so many would cost more than those of other variants."""
         is_baseline = plan.variant == BASELINE
         if not plan.distributions:
-            return 0 if is_baseline else self.trials
-        most = self.baseline_trials if is_baseline else self.trials
+            return 0 if is_baseline else self._affordable(plan)
+        most = self.baseline_trials if is_baseline else self._affordable(plan)
         return int(min(most, number_of(plan.distributions)))
+
+    def _affordable(self, plan: VariantPlan) -> int:
+        """As many trials, rounded, as cost what `trials` of the median variant do; at least one."""
+        if not self.equal:
+            return self.trials
+        median = statistics.median_low([self.costs.of(self._typical(each)) for each in self.variants])
+        share = median / self.costs.of(self._typical(plan))
+        return max(1, round(self.trials * min(1.0, share)))
 
     def repeats(self, plan: VariantPlan) -> int:
         """How often the best configuration is run again; of a baseline, how often it is run."""
@@ -94,11 +109,19 @@ class SearchPlan:
         """A sentence for each variant that searches what its baseline has fixed, and for each that has fewer
         configurations than it may have trials."""
         found = {knob for plan in self.baselines for knob in plan.distributions}
-        few = [
-            f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
-            for plan in self.variants
-            if (count := self.trials_of(plan)) < self.trials
-        ]
+        few = []
+        for plan in self.variants:
+            count = self.trials_of(plan)
+            if count < (most := self._affordable(plan)):
+                few.append(
+                    f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
+                )
+            elif most < self.trials:
+                rate = self.costs.of(self._typical(plan)) / self.costs.epochs
+                few.append(
+                    f"{plan.variant} gets {plural(count, 'trial')} of {self.trials}, as one costs some"
+                    f" {rate:.1f} times as much as one of joint training (search.equal: trials gives it all)"
+                )
         return few + [
             f"{plan.variant} searches {', '.join(knobs)}, its baseline does not: some gain may be theirs"
             for plan in self.variants

@@ -27,6 +27,10 @@ class Search(BaseModel):
         objective: "frontier", reconstruction NLL and KL; or "elbo", their sum alone.
         sampler: one of `SAMPLERS`, or the import path of an Optuna sampler, "module:Class".
         kl_floor: the least KL of a feasible trial, nats per sentence.
+        equal: what is equal for all variants: "compute", so that one whose trials cost more has fewer of
+            them, or "trials".
+        collapse_patience: epochs for which the latent variable must have been dead, with the KL weight
+            whole, for a searched trial to be stopped; None never stops one.
         margin: by how many nats per sentence its NLL + KL may lie above the baseline's; negative asks for a
             gain.
     """
@@ -37,6 +41,8 @@ class Search(BaseModel):
     sampler: str = AUTO_SAMPLER
     kl_floor: Amount = 0.5
     margin: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    equal: Literal["compute", "trials"] = "compute"
+    collapse_patience: Annotated[int, Field(ge=1)] | None = 10
 
     @field_validator("sampler")
     @classmethod

@@ -10,8 +10,12 @@ from ray.tune.experiment import Trial
 from orchestrator.analysis.results import ERROR
 from orchestrator.common.harmless import harmless
 from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.tracking.delivery.entries import RunStatus
 from orchestrator.tracking.server.links import FAILURE_TAG
 from orchestrator.tracking.tracker import MlflowTracker
+from trainables.training.collapse import COLLAPSED
+
+_ENDED: dict[str | None, RunStatus] = {None: "FINISHED", COLLAPSED: "KILLED"}
 
 
 class TrackingCallback(Callback):
@@ -44,8 +48,7 @@ class TrackingCallback(Callback):
 
     @harmless
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        failed = "failure" in trial.last_result
-        self.tracker.end_trial(trial.trial_id, "FAILED" if failed else "FINISHED")
+        self.tracker.end_trial(trial.trial_id, _ENDED.get(trial.last_result.get("failure"), "FAILED"))
 
     @harmless
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

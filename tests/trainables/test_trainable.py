@@ -184,3 +184,16 @@ def test_threads_of_a_trial(varied: Corpus, threads: int) -> None:
 
 def test_one_thread_unless_told_otherwise() -> None:
     assert TrialSettings(epochs=1).threads == 1
+
+
+def test_a_searched_trial_that_has_collapsed_is_stopped(varied: Corpus) -> None:
+    settings = TrialSettings(epochs=9, iw_samples=3, iw_sentences=9, collapse_patience=2)
+    of = config("beta", beta=1000.0, learning_rate=0.02) | {"searched": ["beta"]}
+    last = run(started(varied, of, settings))[-1]
+    assert last["epoch"] < 9
+    assert "final" not in last
+    assert [epoch["active_units"] for epoch in last["history"]][-2:] == [0, 0]
+    whole = run(started(varied, {**of, "searched": []}, settings))  # repeats of a variant without knobs
+    assert (whole[-1]["epoch"], "final" in whole[-1]) == (9, True)
+    again = run(started(varied, {**of, "kind": "replicate"}, settings))
+    assert (again[-1]["epoch"], "final" in again[-1]) == (9, True)

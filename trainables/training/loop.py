@@ -18,6 +18,7 @@ import torch
 
 from trainables.evaluation.evaluate import evaluate
 from trainables.evaluation.importance_weighting import importance_weighted_nll
+from trainables.latents.gaussian import NoLatent
 from trainables.model.text_vae import TextVAE, TrainingTerms
 from trainables.model.variant import Variant
 from trainables.parts.optimizers import DecayState
@@ -25,6 +26,7 @@ from trainables.parts.schedules import Progress
 from trainables.parts.updates import BatchLoss
 from trainables.text.batches import Batch, count_batches, random_batch, training_batches
 from trainables.text.splits import Corpus
+from trainables.training.collapse import annealed, dead_epochs
 from trainables.training.convergence import still_to_gain
 from trainables.training.records import Cost, EpochMetrics, FinalMetrics, RunningNLL
 
@@ -105,10 +107,27 @@ class Training:
     @property
     def progress(self) -> Progress:
         """Progress of the training proper, which begins after the pretraining."""
+        return self._progress_at(self.cost.optimizer_steps)
+
+    @property
+    def dead_epochs(self) -> int:
+        """For how many epochs in a row, up to the last, nothing has come through the latent variable though
+        the KL weight had come to where it ends; 0 for a model without one."""
+        if isinstance(self.variant.latent, NoLatent):
+            return 0
+        planned = range(1, self.epochs + 1)
+        weights = [
+            0.0
+            if epoch <= self.variant.pretraining.pretraining_epochs
+            else self.variant.rate.schedule(self._progress_at(epoch * self.steps_per_epoch - 1))
+            for epoch in planned
+        ]
+        return dead_epochs(self.history, annealed(weights))
+
+    def _progress_at(self, steps: int) -> Progress:
         before = self.variant.pretraining.pretraining_epochs
-        step = max(0, self.cost.optimizer_steps - before * self.steps_per_epoch)
         return Progress(
-            step,
+            max(0, steps - before * self.steps_per_epoch),
             self.steps_per_epoch,
             self.epochs - before,
             self.running_nll.share,

@@ -121,6 +121,8 @@ search:
   sampler: auto
   kl_floor: 0.5
   margin: 0.0
+  equal: compute
+  collapse_patience: 10
 epochs: auto
 seed: 0
 baseline_seeds: 5

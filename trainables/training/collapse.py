@@ -1,0 +1,41 @@
+"""Whether a training has collapsed for good: its latent variable is dead although the KL weight is whole.
+
+Of the recorded curves of docs/benchmarks/search.md some trainings with word dropout came back after ten such
+epochs, but none that came back gained anything over its baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trainables.training.records import EpochMetrics
+
+COLLAPSED = "collapsed"
+"""The failure that a trial is given which was stopped for this."""
+NOISE = 0.1
+"""Mutual information below this is none, nats."""
+_WHOLE = 0.99
+
+
+def annealed(weights: Sequence[float]) -> int:
+    """Epochs after which the KL weight stays within a hundredth of where it ends.
+
+    Args:
+        weights: of the last step of each planned epoch.
+    """
+    low = [epoch for epoch, weight in enumerate(weights, 1) if weight < _WHOLE * weights[-1]]
+    return low[-1] if low else 0
+
+
+def dead_epochs(history: Sequence[EpochMetrics], annealed: int) -> int:
+    """For how many epochs in a row, up to the last, no unit was active and mutual information was noise.
+
+    Args:
+        annealed: the epochs before which nothing counts.
+    """
+    count = 0
+    for epoch in reversed(history[annealed:]):
+        if epoch.valid.active_units > 0 or epoch.valid.mutual_information >= NOISE:
+            break
+        count += 1
+    return count
