@@ -136,6 +136,22 @@ def main(
     max_replicates: Annotated[
         int | None, _option("The same, while they do not decide.", _HOW_MUCH, "2 × replicates", metavar="N")
     ] = None,
+    max_hours: Annotated[
+        float | None, _option("Begin no trial after so many hours.", _HOW_MUCH, "no limit", metavar="HOURS")
+    ] = None,
+    max_gpu_hours: Annotated[
+        float | None, _option("The same in hours of reserved GPUs.", _HOW_MUCH, "no limit", metavar="HOURS")
+    ] = None,
+    max_cost: Annotated[
+        float | None, _option("The same in money, at --price.", _HOW_MUCH, "no limit", metavar="AMOUNT")
+    ] = None,
+    price: Annotated[
+        float | None,
+        _option("Of a GPU's hour, or without GPUs a CPU's.", _HOW_MUCH, "none", metavar="AMOUNT"),
+    ] = None,
+    deadline: Annotated[
+        str | None, _option("Begin no trial after this time.", _HOW_MUCH, "none", metavar="ISO-TIME")
+    ] = None,
     seed: Annotated[int | None, _option("Seed of everything random.", _HOW_MUCH, "0", metavar="N")] = None,
     cpus: Annotated[float | None, _option("CPUs of each trial.", _WHERE, "1", metavar="N")] = None,
     gpus: Annotated[

@@ -26,7 +26,8 @@ from tests.paths import ROOT
 
 MAY_IMPORT = {
     "orchestrator": "orchestrator.running orchestrator.recorded",
-    "orchestrator.running": "orchestrator.examination orchestrator.cluster",
+    "orchestrator.running": "orchestrator.examination orchestrator.budget orchestrator.cluster",
+    "orchestrator.budget": "orchestrator.search",
     "orchestrator.cluster": "orchestrator.spec trainables",
     "orchestrator.recorded": "orchestrator.tracking orchestrator.analysis.sweeps",
     "orchestrator.examination": "orchestrator.reports orchestrator.tracking",

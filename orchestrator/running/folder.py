@@ -33,7 +33,8 @@ class Again:
     may_change: tuple[str, ...]
 
 
-RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri"))
+_CAPS = ("max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
+RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri", *_CAPS))
 GO_ON = Again("--go-on", (*RESUME.may_change, "corpus"))  # a job's package moves; the text itself is compared
 REPLAY = Again("--replay-outbox", ("storage", "tracking_uri"))
 
@@ -148,7 +149,7 @@ def _check_unchanged(spec: SweepSpec, again: Again, where: str, way_out: str) ->
     if not begun_file.is_file():
         return
     begun = SweepSpec.load(begun_file).model_dump(mode="json")
-    free = {*again.may_change, "resources", "name"}
+    free = {*again.may_change, "resources", "budget", "name"}
     for key, now in spec.model_dump(mode="json").items():
         if key not in free and now != begun[key]:
             raise SpecError(

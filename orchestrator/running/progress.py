@@ -18,10 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.budget.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.common.commands import from_here
 from orchestrator.common.harmless import harmless
 from orchestrator.common.wording import duration
-from orchestrator.running.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.search.trial_plan import TrialPlan, describe
 from trainables.training.collapse import COLLAPSED
 

@@ -12,6 +12,8 @@ from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from rich.console import Console
 
+from orchestrator.budget.keeper import BudgetKeeper
+from orchestrator.budget.time_left import TimeLeft
 from orchestrator.cluster.ray_session import RayGoneError, cluster_resources, ray_running
 from orchestrator.cluster.shared_folder import check_shared
 from orchestrator.cluster.slots import Slots
@@ -25,7 +27,6 @@ from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.seed_rounds import undecided
 from orchestrator.running.storage_guard import StorageGuard
-from orchestrator.running.time_left import TimeLeft
 from orchestrator.running.tune_trials import run_trials
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
@@ -165,6 +166,7 @@ class SweepRun:
             self.searcher.set_max_concurrency(asked)
 
         self.slots.changed = changed
+        keeper = BudgetKeeper(self.spec, self.searcher, self._note)
         with StorageGuard(self.spec.folder) as guard, ProgressCallback(progress, self.console) as shown:
             try:
                 trials = run_trials(
@@ -172,7 +174,7 @@ class SweepRun:
                     self.corpus,
                     self.searcher,
                     guard,
-                    [shown, TrackingCallback(self.tracker), self.slots],
+                    [shown, TrackingCallback(self.tracker), self.slots, keeper],
                     slots=self.slots,
                     resume=resume,
                 )
@@ -180,6 +182,8 @@ class SweepRun:
                 raise RayGoneError(reason(problem)) from problem
         if guard.problem is not None:
             self._say_stopped(guard.problem)
+        elif keeper.interrupted:
+            self._say_stopped(f"{keeper.ended}; a resume needs more")
         return trials
 
     def _end(self, trials: list[Trial]) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 from pyarrow.fs import FileSelector, FileSystem
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.search import SearchGenerator
 
 from orchestrator.cluster.slots import Slots
 from orchestrator.running.trial_recovery import FAILURES_A_TRIAL, CheckpointSearch, Retries
@@ -47,6 +49,7 @@ def run_trials(
         checkpoint_at_end=True,
     )
     interrupt = signal.getsignal(signal.SIGINT)
+    searcher.set_max_concurrency(slots.asked)
     analysis = tune.run(
         tune.with_resources(
             tune.with_parameters(TextVAETrainable, settings=_settings(spec), corpus=corpus), resources
@@ -54,9 +57,8 @@ def run_trials(
         name=TUNE_FOLDER,
         storage_path=spec.checkpoint_folder,
         num_samples=-1,  # until the searcher has finished
-        search_alg=searcher,
+        search_alg=_AskedAgain(searcher),
         stop=stop,
-        max_concurrent_trials=slots.asked,
         reuse_actors=True,
         callbacks=[ReconcileCallback(searcher), CheckpointSearch(kept), Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,
@@ -69,6 +71,13 @@ def run_trials(
     signal.signal(signal.SIGINT, interrupt)  # Tune leaves a handler that would swallow the next Ctrl-C
     # A restore puts Tune's trials in another order; their tags begin with the number of each.
     return sorted(analysis.trials or (), key=lambda trial: int(trial.experiment_tag.partition("_")[0]))
+
+
+class _AskedAgain(SearchGenerator):
+    """After a restore a searcher that had finished is asked again: it may have been given more to do."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state({**state, "finished": False})
 
 
 def _settings(spec: SweepSpec) -> TrialSettings:

@@ -69,17 +69,24 @@ class SweepSearcher(Searcher):
         self._running: dict[str, _Asked] = {}
         self._failed: dict[str, _Asked] = {}  # by the infrastructure: Tune may run them again
         self._lost: deque[_Asked] = deque()
+        self._closed = False
         self._baselines: dict[str, list[float]] = {}  # NLL + KL of the language models, by decoder
 
     @property
     def finished(self) -> bool:
-        """Whether everything has been asked for and told."""
+        """Whether everything has been asked for and told, or all that was asked for before it was closed."""
+        if self._closed:
+            return not self._running
         return self._last is not None and not (self._last or self._lost or self._running or self._rounds_left)
 
     @property
     def _rounds_left(self) -> bool:
         """Whether more fresh seeds may be asked for."""
         return self._undecided is not None and self._round < len(self.plan.rounds.counts) - 1
+
+    def close(self) -> None:
+        """From now on nothing is asked for any more; a restore forgets that."""
+        self._closed = True
 
     @property
     def running(self) -> frozenset[str]:
@@ -92,6 +99,8 @@ class SweepSearcher(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> Any:
+        if self._closed:
+            return Searcher.FINISHED
         if self._most is not None and len(self._running) >= self._most:
             return None
         asked = self._next()

@@ -12,6 +12,10 @@ from orchestrator.spec.file import SpecFile
 
 _PLACES: dict[str, KeyPath] = {
     **{option: ("resources", option) for option in ("cpus", "gpus")},
+    **{
+        option: ("budget", option)
+        for option in ("max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
+    },
     **{option: ("search", option) for option in ("objective", "sampler", "kl_floor")},
 }
 """Options whose key stands in a section."""

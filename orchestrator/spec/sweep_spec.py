@@ -22,6 +22,7 @@ from pydantic import (
 
 from orchestrator.common.addresses import SQLITE, home_expanded, sqlite_address, sqlite_file, utf8_path
 from orchestrator.common.problems import without_password
+from orchestrator.spec.budget import Budget
 from orchestrator.spec.dataset_source import DatasetSource
 from orchestrator.spec.errors import KeyPath, SpecError, lines, problems_of, shown
 from orchestrator.spec.file import SpecFile, dump, read_spec_file
@@ -62,7 +63,8 @@ class SweepSpec(BaseModel):
         preset: of a published training procedure, whose knobs are filled in under what else is said.
         variants: those to search, with the changes that hold for one of them alone.
         trials: configurations that are tried for each variant.
-        search: objective, sampler and constraints.
+        search: objective, sampler, constraints and when a trial is stopped.
+        budget: what the sweep may cost at most.
         epochs: of each trial; by default those of the preset, or "auto".
         seed: of everything random.
         baseline_seeds: seeds of each baseline.
@@ -96,6 +98,7 @@ class SweepSpec(BaseModel):
     variants: dict[str, Overrides] = Field(default=_BY_DEFAULT, validate_default=True)
     trials: Count = 3
     search: Annotated[Search, EMPTY] = Search()
+    budget: Annotated[Budget, EMPTY] = Budget()
     epochs: Length = Field(default=_BY_DEFAULT, validate_default=True)
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     baseline_seeds: Count = 5
@@ -333,5 +336,7 @@ def _default_name(corpus: CorpusSource) -> str:
 
 
 def _known_keys(path: KeyPath) -> Iterable[str]:
-    models: dict[str, type[BaseModel]] = {"resources": Resources, "search": Search, "variants": Overrides}
+    models: dict[str, type[BaseModel]] = {
+        "budget": Budget, "resources": Resources, "search": Search, "variants": Overrides
+    }  # fmt: skip
     return (models[str(path[0])] if path else SweepSpec).model_fields

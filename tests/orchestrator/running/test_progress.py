@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from orchestrator.budget.time_left import Spent, TimeLeft
 from orchestrator.common.wording import duration
 from orchestrator.running.progress import (
     FinishedTrial,
@@ -20,7 +21,6 @@ from orchestrator.running.progress import (
     SweepProgress,
     last_error,
 )
-from orchestrator.running.time_left import Spent, TimeLeft
 from orchestrator.search.trial_plan import TrialPlan, describe
 
 ANNEALED = {

@@ -123,6 +123,13 @@ search:
   margin: 0.0
   equal: compute
   collapse_patience: 10
+budget:
+  max_hours: null
+  max_gpu_hours: null
+  price: null
+  max_cost: null
+  deadline: null
+  at_cap: finish
 epochs: auto
 seed: 0
 baseline_seeds: 5

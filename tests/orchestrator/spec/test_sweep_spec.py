@@ -17,9 +17,9 @@ from trainables.training.presets import EMBEDDED
 EPOCHS = "epochs must be auto, a number of epochs >= 1, or {planned: …, most: …} with 1 <= planned <= most"
 NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
-    "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, search, epochs,"
-    " seed, baseline_seeds, baseline_trials, replicates, max_replicates, knobs, ranges, resources,"
-    " max_concurrent, iw_samples, iw_sentences, final_iw_samples, final_iw_sentences, models,"
+    "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, search,"
+    " budget, epochs, seed, baseline_seeds, baseline_trials, replicates, max_replicates, knobs, ranges,"
+    " resources, max_concurrent, iw_samples, iw_sentences, final_iw_samples, final_iw_sentences, models,"
     " tracking_uri, storage, checkpoints"
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.running.time_left import INNER_STEPS, LONGER, WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
+from orchestrator.budget.time_left import INNER_STEPS, LONGER, WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
 from orchestrator.search.trial_plan import TrialPlan
 
 BASELINE = TrialPlan("language_model", "baseline", {}, 1)

@@ -1,0 +1,58 @@
+"""What a sweep has used, and which of its caps that reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.spec.budget import Budget
+from orchestrator.spec.sections import Resources
+
+
+@dataclass(frozen=True)
+class Used:
+    """Hours in which trials ran, and those hours × the trials that ran at a time."""
+
+    hours: float = 0.0
+    trial_hours: float = 0.0
+
+    def after(self, hours: float, running: int) -> Used:
+        """With so many hours more, in which so many trials ran."""
+        if not running:
+            return self
+        return Used(self.hours + hours, self.trial_hours + hours * running)
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The budget of a sweep whose trials reserve these resources."""
+
+    budget: Budget
+    resources: Resources
+
+    def gpu_hours(self, used: Used) -> float:
+        """Hours × reserved GPUs."""
+        return used.trial_hours * self.resources.gpus
+
+    def cost(self, used: Used) -> float | None:
+        """At the budget's price, of GPUs or, where trials reserve none, of CPUs; None without one."""
+        price = self.budget.price
+        return (
+            None if price is None else price * used.trial_hours * (self.resources.gpus or self.resources.cpus)
+        )
+
+    def reached(self, used: Used, now: datetime) -> str | None:
+        """The first cap that is reached, in words; None while there is room."""
+        budget = self.budget
+        amounts = (
+            ("max_hours", used.hours, budget.max_hours),
+            ("max_gpu_hours", self.gpu_hours(used), budget.max_gpu_hours),
+            ("max_cost", self.cost(used) or 0.0, budget.max_cost),
+        )
+        for name, amount, most in amounts:
+            if most is not None and amount >= most:
+                return f"budget.{name}, {most:g}, is reached ({amount:.3g})"
+        deadline = budget.deadline_at
+        if deadline is not None and now >= deadline:
+            return f"budget.deadline, {deadline:%Y-%m-%d %H:%M}, has come"
+        return None

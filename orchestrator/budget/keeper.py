@@ -1,0 +1,63 @@
+"""BudgetKeeper: ends a sweep at its caps, as a Ray Tune callback that looks every second."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from orchestrator.budget.caps import Caps, Used
+from orchestrator.common.harmless import harmless
+from orchestrator.search.sweep_searcher import SweepSearcher
+from orchestrator.spec.sweep_spec import SweepSpec
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class BudgetKeeper(tune.Callback):
+    """Counts what is used over all resumes. At a cap no trial is begun any more; those that run finish, or
+    with `at_cap: checkpoint` the sweep is interrupted as by Ctrl-C.
+
+    Args:
+        say: a line for people.
+    """
+
+    def __init__(self, spec: SweepSpec, searcher: SweepSearcher, say: Callable[[str], None]) -> None:
+        self.caps = Caps(spec.budget, spec.resources)
+        self.used = Used()
+        self.ended: str | None = None
+        """The cap that was reached."""
+        self.interrupted = False
+        self._searcher, self._say = searcher, say
+        self._last = time.monotonic()
+
+    @harmless
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        now = time.monotonic()
+        if now - self._last < SECONDS_BETWEEN_LOOKS:
+            return
+        running = sum(trial.status == Trial.RUNNING for trial in trials)
+        self.used = self.used.after((now - self._last) / 3600, running)
+        self._last = now
+        if self.ended is None and (cap := self.caps.reached(self.used, datetime.now().astimezone())):
+            self._end(cap)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"used": self.used}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.used = state["used"]
+
+    def _end(self, cap: str) -> None:
+        self.ended = cap
+        self._searcher.close()
+        if self.caps.budget.at_cap == "finish":
+            self._say(f"{cap}; no more trials are begun; those that run finish")
+        else:
+            self.interrupted = True
+            signal.raise_signal(signal.SIGINT)
