@@ -23,7 +23,7 @@ from trainables.common.output import run
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
-_ACTIONS = ("spec", "resume", "go_on", "replay_outbox", "dry_run")
+_ACTIONS = ("spec", "resume", "go_on", "replay_outbox", "dry_run", "plan")
 _WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This run"
 _EPILOG = """
 [bold]Examples[/bold]
@@ -196,6 +196,10 @@ def main(
         bool,
         typer.Option("--dry-run", help="Show spec, ranges and baselines; run nothing.", rich_help_panel=_RUN),
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="The same with time, memory and cost, measured.", rich_help_panel=_RUN),
+    ] = False,
 ) -> None:
     """Search text VAEs for the best trade of reconstruction against KL, beside the collapsed baseline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -206,7 +210,7 @@ def main(
         typer.echo("error: python -OO takes away the docstrings that Ray reads; use -O or neither", err=True)
         raise typer.Exit(Status.BAD_INPUT)
     try:
-        raise typer.Exit(_run(spec, options, _Action(resume, go_on, replay_outbox, dry_run)))
+        raise typer.Exit(_run(spec, options, _Action(resume, go_on, replay_outbox, dry_run, plan)))
     except KeyboardInterrupt:
         typer.echo("interrupted before the sweep began", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
@@ -222,6 +226,7 @@ class _Action:
     go_on: bool
     replay_outbox: str | None
     dry_run: bool
+    plan: bool
 
 
 def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
@@ -238,8 +243,8 @@ def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
             if action.go_on:
                 raise SpecError("--go-on: must be given without --resume, got both")
             spec = saved_spec(action.resume, options, file)
-        if action.dry_run:
-            return _show(spec)
+        if action.dry_run or action.plan:
+            return _show(spec, plan=action.plan)
         return _start(spec, resume=action.resume is not None or (action.go_on and begun(spec)))
     except SpecError as error:
         return _refuse(error)
@@ -252,7 +257,12 @@ def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
     from orchestrator.spec.errors import SpecError
 
     assert action.replay_outbox is not None
-    others = {"--resume": action.resume is not None, "--go-on": action.go_on, "--dry-run": action.dry_run}
+    others = {
+        "--resume": action.resume is not None,
+        "--go-on": action.go_on,
+        "--dry-run": action.dry_run,
+        "--plan": action.plan,
+    }
     if other := next((flag for flag, given in others.items() if given), None):
         raise SpecError(f"--replay-outbox: must be given without {other}, got both")
     spec = saved_spec(action.replay_outbox, options, file, REPLAY)
@@ -307,15 +317,15 @@ def _go_on(spec: SweepSpec, ended: str, status: Status) -> Status:
     return status
 
 
-def _show(spec: SweepSpec) -> int:
+def _show(spec: SweepSpec, *, plan: bool) -> int:
     from rich.console import Console
 
-    from orchestrator.running.dry_run import show
+    from orchestrator.running.dry_run import show, show_plan
     from orchestrator.running.preflight import read_corpus
     from trainables.text.corpora import CorpusError
 
     try:
-        show(spec, read_corpus(spec), Console())
+        (show_plan if plan else show)(spec, read_corpus(spec), Console())
     except CorpusError as error:
         return _refuse(error)
     return Status.DONE

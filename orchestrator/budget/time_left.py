@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from orchestrator.search.costs import INNER_STEPS, LONGER
+from orchestrator.search.costs import INNER_STEPS, Costs
 from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.spec.length import Length
 from trainables.variants import BASELINE
 
 WITHOUT_ENCODER = 0.6
@@ -104,7 +105,7 @@ class TimeLeft:
             for trial in trials
             if trial.other is None
         ]
-        return _makespan(running, self._to_come(trials, costs), self.slots)
+        return makespan(running, self._to_come(trials, costs), self.slots)
 
     def _cost(self, variant: str, known: Sequence[TrialCost]) -> _Cost:
         own = [trial for trial in known if trial.plan.variant == variant]
@@ -123,7 +124,7 @@ class TimeLeft:
                 INNER_STEPS,
             ),
             phase=_mean((trial.aggressive_epochs for trial in (first, *own)), 0.0),
-            epochs=self._epochs([trial for trial in own or known if trial.other is not None]),
+            epochs=self._epochs(variant, [trial for trial in own or known if trial.other is not None]),
             other=_mean((trial.other for trial in known if trial.other is not None), 0.0),
         )
 
@@ -131,10 +132,9 @@ class TimeLeft:
         """How far a trial is: "7/12", or "7" where nobody knows of how many."""
         return f"{epochs}/{self.epochs}" if self.epochs == self.most else str(epochs)
 
-    def _epochs(self, ended: Sequence[TrialCost]) -> float:
-        if self.epochs == self.most:
-            return self.epochs
-        return _mean((trial.spent.epochs for trial in ended), min(self.most, LONGER * self.epochs))
+    def _epochs(self, variant: str, ended: Sequence[TrialCost]) -> float:
+        guess = Costs(Length(planned=self.epochs, most=self.most)).epochs_of(variant)
+        return guess if self.epochs == self.most else _mean((trial.spent.epochs for trial in ended), guess)
 
     def _to_come(self, trials: Sequence[TrialCost], costs: Mapping[str, _Cost]) -> list[float]:
         """Seconds of the trials that have not begun, in the order in which they will: the baselines first,
@@ -190,7 +190,7 @@ def _mean(values: Iterable[float], otherwise: float) -> float:
     return fmean(found) if found else otherwise
 
 
-def _makespan(running: Sequence[float], to_come: Iterable[float], slots: int) -> float:
+def makespan(running: Sequence[float], to_come: Iterable[float], slots: int) -> float:
     """When the last one ends, if each begins as soon as a slot is free."""
     ends = sorted(running)
     heapq.heapify(ends)

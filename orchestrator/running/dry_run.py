@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from optuna.distributions import (
@@ -16,7 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.common.wording import plural
+from orchestrator.budget.caps import Caps, Used
+from orchestrator.budget.forecast import Forecast
+from orchestrator.budget.probe import local_slots, probed
+from orchestrator.common.wording import duration, plural
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.trial_plan import short
@@ -34,6 +38,51 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
         console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
     if any(map(plan.repeats, plan.variants)):
         console.print("trials: of the search + of its best configuration on fresh seeds", style="dim")
+
+
+def show_plan(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
+    """Print the same, then what it will take, from some steps of each model on this machine."""
+    show(spec, corpus, console)
+    plan, slots = SearchPlan.of(spec, corpus.longest), local_slots(spec)
+    with console.status("timing some steps of each model"):
+        forecast = Forecast.of(plan, probed(plan.typical(), spec, corpus, slots), slots)
+    console.print()
+    print_table(console, _forecast_table(forecast, spec))
+    for line in _in_all(forecast, Caps(spec.budget, spec.resources)):
+        console.print(line, highlight=False)
+
+
+def _forecast_table(forecast: Forecast, spec: SweepSpec) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("variant", no_wrap=True)
+    for title in ("trials", "epochs", "a trial", "all of them", "memory of a trial"):
+        table.add_column(title, justify="right", no_wrap=title != "memory of a trial")
+    exact = spec.epochs.limit is None
+    for each in forecast.variants:
+        table.add_row(
+            each.variant,
+            str(each.trials),
+            f"{each.epochs:.0f}" if exact else f"≈ {each.epochs:.0f}",
+            duration(each.trial_seconds),
+            duration(each.seconds),
+            f"{each.memory / 2**30:.1f} GiB",
+        )
+    return table
+
+
+def _in_all(forecast: Forecast, caps: Caps) -> list[str]:
+    """The sweep as a whole, in sentences, and the cap that it would meet."""
+    gpu_hours, cost = forecast.amounts(caps)
+    amounts = [f"{forecast.trial_seconds / 3600:.2f} trial-hours"]
+    amounts += [f"{gpu_hours:.2f} GPU-hours"] if gpu_hours else []
+    amounts += [f"a cost of {cost:.2f}"] if cost is not None else []
+    found = [
+        f"about {duration(forecast.seconds)}, {forecast.slots} at a time: {', '.join(amounts)};"
+        f" up to {duration(forecast.most_seconds)} if every test asks for all its seeds"
+    ]
+    used = Used(forecast.seconds / 3600, forecast.trial_seconds / 3600)
+    cap = caps.reached(used, datetime.now().astimezone() + timedelta(seconds=forecast.seconds))
+    return found + ([f"it would not end by itself: {cap}"] if cap else [])
 
 
 def _table(plan: SearchPlan, epochs: str) -> Table:

@@ -117,7 +117,7 @@ class SearchPlan:
                     f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
                 )
             elif most < self.trials:
-                rate = self.costs.of(self._typical(plan)) / self.costs.epochs
+                rate = self.costs.of(self._typical(plan)) / self.costs.epochs_of(plan.variant)
                 few.append(
                     f"{plan.variant} gets {plural(count, 'trial')} of {self.trials}, as one costs some"
                     f" {rate:.1f} times as much as one of joint training (search.equal: trials gives it all)"

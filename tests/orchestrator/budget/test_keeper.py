@@ -62,7 +62,7 @@ def test_at_a_cap_nothing_more_is_begun(clock: Clock) -> None:
 
 
 def test_what_is_used_survives_a_resume_and_the_end_does_not(clock: Clock) -> None:
-    first, searcher, _ = made(max_hours=0.5)
+    first, _, _ = made(max_hours=0.5)
     clock.now += 2000
     first.on_step_begin(0, RUNNING)
     assert first.ended

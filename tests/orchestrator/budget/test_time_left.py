@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.budget.time_left import INNER_STEPS, LONGER, WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
+from orchestrator.budget.time_left import WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
+from orchestrator.search.costs import INNER_STEPS
 from orchestrator.search.trial_plan import TrialPlan
 
 BASELINE = TrialPlan("language_model", "baseline", {}, 1)
@@ -83,7 +84,7 @@ def test_the_last_trial_has_a_slot_to_itself() -> None:
 def test_where_validation_ends_trainings_those_that_have_ended_tell_how_long_they_are() -> None:
     """30 epochs, 10 planned, 40 at most; before any has ended 1.8 times the planned ones, or the most."""
     running = TrialCost(VANILLA, Spent(4, 40, 0, 8.0))
-    assert left([running], most=40, vanilla=1) == pytest.approx(2.0 * (LONGER * 10 - 4))
+    assert left([running], most=40, vanilla=1) == pytest.approx(2.0 * (2.5 * 10 - 4))
     assert left([running], most=12, vanilla=1) == pytest.approx(2.0 * 8)
     done = TrialCost(VANILLA, Spent(30, 300, 0, 60.0), other=0.0)
     assert left([done, running], most=40, vanilla=3) == pytest.approx(2.0 * (26 + 30))

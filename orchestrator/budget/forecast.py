@@ -1,0 +1,127 @@
+"""What a sweep will take: trials, seconds, GPU-hours, cost, from the pace of its models on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.budget.caps import Caps, Used
+from orchestrator.budget.probe import Pace
+from orchestrator.budget.time_left import makespan
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.trial_plan import TrialPlan
+from trainables.variants import BASELINE
+
+START_S, REPORT_S = 15.0, 15.0
+"""Of Ray and MLflow before the first trial, and of report and models behind the last."""
+BETWEEN_S = 0.3
+"""From a trial's end to the next one's first step."""
+
+
+@dataclass(frozen=True)
+class VariantForecast:
+    """One variant's part: trials, how many of them are examined, epochs and seconds of a trial."""
+
+    variant: str
+    trials: int
+    examined: int
+    epochs: float
+    trial_seconds: float
+    examination_seconds: float
+    memory: int
+
+    @property
+    def seconds(self) -> float:
+        """Of all its trials, one after the other."""
+        return self.trials * self.trial_seconds
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The whole sweep.
+
+    Args:
+        variants: the baseline first.
+        most_more: seeds that the test may add beyond the planned ones, by variant.
+        slots: trials at a time.
+    """
+
+    variants: tuple[VariantForecast, ...]
+    most_more: Mapping[str, int]
+    slots: int
+
+    @classmethod
+    def of(cls, plan: SearchPlan, paces: Mapping[str, Pace], slots: int) -> Forecast:
+        """From the pace of each variant's typical trial."""
+        typical, planned = plan.typical(), plan.planned()
+        repeats = {BASELINE: sum(map(plan.repeats, plan.baselines))}
+        repeats |= {each.variant: plan.repeats(each) for each in plan.variants}
+        more = max(0, plan.rounds.most - plan.rounds.first)
+        return cls(
+            tuple(
+                _variant(plan, typical[name], paces[name], trials, max(1, repeats[name]))
+                for name, trials in planned.items()
+            ),
+            {each.variant: more for each in plan.variants if plan.repeats(each)},
+            slots,
+        )
+
+    @property
+    def trials(self) -> int:
+        return sum(each.trials for each in self.variants)
+
+    @property
+    def trial_seconds(self) -> float:
+        """Of all trials, one after the other."""
+        return sum(each.seconds for each in self.variants)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time, from the command to its end, with the planned trials alone."""
+        return self._seconds({})
+
+    @property
+    def most_seconds(self) -> float:
+        """The same with all the seeds that the test may add."""
+        return self._seconds(self.most_more)
+
+    @property
+    def most_trial_seconds(self) -> float:
+        """Of all trials with those seeds."""
+        return sum(
+            each.seconds + self.most_more.get(each.variant, 0) * each.trial_seconds for each in self.variants
+        )
+
+    def amounts(self, caps: Caps) -> tuple[float, float | None]:
+        """GPU-hours, and cost where there is a price, of the planned trials."""
+        used = Used(self.seconds / 3600, self.trial_seconds / 3600)
+        return caps.gpu_hours(used), caps.cost(used)
+
+    def _seconds(self, more: Mapping[str, int]) -> float:
+        trials = makespan([], self._in_turns(more), self.slots)
+        examined = [
+            each.examination_seconds
+            for each in self.variants
+            for _ in range(each.examined + more.get(each.variant, 0))
+        ]
+        return START_S + trials + makespan([], examined, self.slots) + REPORT_S
+
+    def _in_turns(self, more: Mapping[str, int]) -> Iterator[float]:
+        """The trials' seconds in the order in which they are begun: the baselines, then a trial of each
+        variant in turns."""
+        counts = {each.variant: each.trials + more.get(each.variant, 0) for each in self.variants}
+        places = [
+            (each.variant != BASELINE, number / counts[each.variant], each.trial_seconds)
+            for each in self.variants
+            for number in range(counts[each.variant])
+        ]
+        return (seconds for *_, seconds in sorted(places))
+
+
+def _variant(plan: SearchPlan, trial: TrialPlan, pace: Pace, trials: int, examined: int) -> VariantForecast:
+    epochs = plan.costs.epochs_of(trial.variant)
+    seconds = pace.update * pace.updates * plan.costs.of(trial) + pace.evaluation * epochs
+    return VariantForecast(
+        trial.variant, trials, min(examined, trials), epochs, seconds + pace.end + BETWEEN_S,
+        pace.examination, pace.memory,
+    )  # fmt: skip
