@@ -7,23 +7,18 @@ other error of the user before Ray is loaded.
 from __future__ import annotations
 
 import os
-import shlex
-import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.common.home import do_without_home
 from orchestrator.common.statuses import Status
+from orchestrator.running.command import Action, carry_out
 from trainables.common.output import run
 
-if TYPE_CHECKING:
-    from orchestrator.spec.sweep_spec import SweepSpec
-
-_ACTIONS = ("spec", "resume", "go_on", "replay_outbox", "dry_run", "plan")
+_ACTIONS = ("spec", "resume", "go_on", "add_trials", "replay_outbox", "dry_run", "plan")
 _WHAT, _HOW_MUCH, _WHERE, _RUN = "What is searched", "How much", "Where", "This run"
 _EPILOG = """
 [bold]Examples[/bold]
@@ -186,6 +181,15 @@ def main(
             rich_help_panel=_RUN,
         ),
     ] = False,
+    add_trials: Annotated[
+        tuple[int, str] | None,
+        typer.Option(
+            help="Go on with an earlier sweep, with so many trials more; --variants adds some.",
+            rich_help_panel=_RUN,
+            metavar="N NAME",
+            show_default=False,
+        ),
+    ] = None,
     replay_outbox: Annotated[
         str | None,
         typer.Option(
@@ -210,131 +214,11 @@ def main(
         typer.echo("error: python -OO takes away the docstrings that Ray reads; use -O or neither", err=True)
         raise typer.Exit(Status.BAD_INPUT)
     try:
-        raise typer.Exit(_run(spec, options, _Action(resume, go_on, replay_outbox, dry_run, plan)))
+        action = Action(resume, go_on, add_trials, replay_outbox, dry_run, plan)
+        raise typer.Exit(carry_out(spec, options, action))
     except KeyboardInterrupt:
         typer.echo("interrupted before the sweep began", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
-
-
-@dataclass(frozen=True)
-class _Action:
-    """What is to be done: go on with a sweep, deliver what it left, only show the spec; else start one.
-
-    `go_on` goes on where it can and else starts."""
-
-    resume: str | None
-    go_on: bool
-    replay_outbox: str | None
-    dry_run: bool
-    plan: bool
-
-
-def _run(file: Path | None, options: dict[str, Any], action: _Action) -> int:
-    from orchestrator.running.folder import begun, saved_spec
-    from orchestrator.spec.errors import SpecError
-    from orchestrator.spec.sweep_spec import SweepSpec
-
-    try:
-        if action.replay_outbox is not None:
-            return _replay(file, options, action)
-        if action.resume is None:
-            spec = SweepSpec.load(file, options)
-        else:
-            if action.go_on:
-                raise SpecError("--go-on: must be given without --resume, got both")
-            spec = saved_spec(action.resume, options, file)
-        if action.dry_run or action.plan:
-            return _show(spec, plan=action.plan)
-        return _start(spec, resume=action.resume is not None or (action.go_on and begun(spec)))
-    except SpecError as error:
-        return _refuse(error)
-
-
-def _replay(file: Path | None, options: dict[str, Any], action: _Action) -> int:
-    from rich.console import Console
-
-    from orchestrator.running.folder import REPLAY, saved_spec, sole_user
-    from orchestrator.spec.errors import SpecError
-
-    assert action.replay_outbox is not None
-    others = {
-        "--resume": action.resume is not None,
-        "--go-on": action.go_on,
-        "--dry-run": action.dry_run,
-        "--plan": action.plan,
-    }
-    if other := next((flag for flag, given in others.items() if given), None):
-        raise SpecError(f"--replay-outbox: must be given without {other}, got both")
-    spec = saved_spec(action.replay_outbox, options, file, REPLAY)
-    with sole_user(spec.folder):
-        from orchestrator.running.replay import replay
-
-        return replay(spec, Console())
-
-
-def _start(spec: SweepSpec, *, resume: bool) -> int:
-    from orchestrator.running.folder import discard, keep_corpus, prepare_folder, sole_user
-    from orchestrator.running.preflight import check
-    from orchestrator.spec.errors import SpecError
-    from trainables.text.corpora import CorpusError
-
-    try:
-        corpus = check(spec, resume=resume)
-    except CorpusError as error:
-        return _refuse(error)
-    if not resume:
-        spec = prepare_folder(spec)
-    try:
-        with sole_user(spec.folder):
-            keep_corpus(spec.folder, corpus.digest)
-            from orchestrator.cluster.ray_session import RayGoneError
-            from orchestrator.running.sweep_run import SweepRun, SweepStoppedError
-
-            try:
-                return SweepRun(spec, corpus).run(resume=resume)
-            except SpecError:
-                if not resume:
-                    discard(spec.folder)
-                raise
-            except SweepStoppedError:
-                return _go_on(spec, "stopped", Status.STOPPED)
-            except RayGoneError as error:
-                typer.echo(f"error: Ray is gone: {error}", err=True)
-                return _go_on(spec, "ended", Status.GONE)
-    except KeyboardInterrupt:
-        return _go_on(spec, "interrupted", Status.INTERRUPTED)
-
-
-def _go_on(spec: SweepSpec, ended: str, status: Status) -> Status:
-    """Says how to go on; the status."""
-    from orchestrator.common.commands import sweep_command
-    from orchestrator.spec.sweep_spec import SPEC_FILE
-
-    again = shlex.join(sweep_command(spec.name, spec.storage, "--resume"))
-    kept = (spec.folder / SPEC_FILE).is_file()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more only ends what is ending
-    typer.echo(f"{ended}; go on with: {again}" if kept else ended, err=True)
-    return status
-
-
-def _show(spec: SweepSpec, *, plan: bool) -> int:
-    from rich.console import Console
-
-    from orchestrator.running.dry_run import show, show_plan
-    from orchestrator.running.preflight import read_corpus
-    from trainables.text.corpora import CorpusError
-
-    try:
-        (show_plan if plan else show)(spec, read_corpus(spec), Console())
-    except CorpusError as error:
-        return _refuse(error)
-    return Status.DONE
-
-
-def _refuse(error: ValueError) -> int:
-    for line in str(error).splitlines():
-        typer.echo(f"error: {line}", err=True)
-    return Status.BAD_INPUT
 
 
 if __name__ == "__main__":

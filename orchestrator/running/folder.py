@@ -36,6 +36,7 @@ class Again:
 _CAPS = ("max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
 RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri", *_CAPS))
 GO_ON = Again("--go-on", (*RESUME.may_change, "corpus"))  # a job's package moves; the text itself is compared
+ADD = Again("--add-trials", RESUME.may_change)
 REPLAY = Again("--replay-outbox", ("storage", "tracking_uri"))
 
 
@@ -61,14 +62,19 @@ def prepare_folder(spec: SweepSpec) -> SweepSpec:
             spec = spec.model_copy(update={"name": f"{usual}-{number}"})
         except OSError as error:
             raise _not_writable(spec.folder, error) from error
+    _save(spec)
+    return spec
+
+
+def _save(spec: SweepSpec) -> None:
+    """Writes the spec, whole or not at all, and what the sweep was begun with."""
     try:
-        (spec.folder / _BEGUN_FILE).write_text(spec.to_yaml(), encoding="utf-8")
-        unfinished = spec.folder / f"{SPEC_FILE}.partial"
-        unfinished.write_text(spec.to_yaml(), encoding="utf-8")
-        unfinished.rename(spec.folder / SPEC_FILE)
+        for name in (_BEGUN_FILE, SPEC_FILE):
+            unfinished = spec.folder / f"{name}.partial"
+            unfinished.write_text(spec.to_yaml(), encoding="utf-8")
+            unfinished.rename(spec.folder / name)
     except OSError as error:
         raise _not_writable(spec.folder, error) from error
-    return spec
 
 
 def discard(folder: Path) -> None:
@@ -123,6 +129,31 @@ def saved_spec(
     spec = SweepSpec.load(folder / SPEC_FILE, {**options, "storage": storage, "name": name})
     _check_unchanged(spec, again, f"{spec.folder / SPEC_FILE}: ", "put it back, or start another sweep")
     return spec
+
+
+def extended(name: str, trials: int, options: Mapping[str, Any], file: Path | None = None) -> SweepSpec:
+    """The spec of an earlier sweep with so many trials more for each variant, saved as the sweep's own.
+
+    Args:
+        options: as in `saved_spec`; `variants` are added to those that there are.
+
+    Raises:
+        SpecError: as `saved_spec`, or there is nothing to add.
+    """
+    if trials < 0:
+        raise SpecError(f"--add-trials: must be >= 0, got {trials}")
+    others = {option: value for option, value in options.items() if option != "variants"}
+    spec = saved_spec(name, others, file, ADD)
+    added = [one.strip() for one in str(options.get("variants") or "").split(",") if one.strip()]
+    if not trials and not added:
+        raise SpecError("--add-trials: must add trials, or with --variants a variant, got neither")
+    data = spec.model_dump(mode="json") | {"trials": spec.trials + trials}
+    variants = data["variants"]
+    own = variants if isinstance(variants, dict) else {one: {} for one in variants}
+    data["variants"] = own | {one: {} for one in added if one not in own}
+    longer = SweepSpec.load(None, {**data, "tracking_uri": spec.tracking_uri})
+    _save(longer)
+    return longer
 
 
 def begun(spec: SweepSpec) -> bool:

@@ -33,7 +33,7 @@ Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
-    "_fresh_ended", "_round",
+    "_fresh_ended", "_round", "_trained",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ class SweepSearcher(Searcher):
         self._running: dict[str, _Asked] = {}
         self._failed: dict[str, _Asked] = {}  # by the infrastructure: Tune may run them again
         self._lost: deque[_Asked] = deque()
+        self._trained: set[str] = set()
         self._closed = False
         self._baselines: dict[str, list[float]] = {}  # NLL + KL of the language models, by decoder
 
@@ -107,6 +108,7 @@ class SweepSearcher(Searcher):
         if asked is None:
             return Searcher.FINISHED if self._last is not None and not self._rounds_left else None
         self._running[trial_id] = asked
+        self._trained.add(_identity(asked.plan))
         return asked.plan.config()
 
     def on_trial_complete(
@@ -121,6 +123,7 @@ class SweepSearcher(Searcher):
         failed = not final and (result or {}).get("failure") is None
         if failed:
             self._failed[trial_id] = asked
+            self._trained.discard(_identity(asked.plan))
         if final and asked.plan.fresh:
             self._fresh_ended.append(Ended(trial_id, asked.plan, final, (result or {}).get("losses_N")))
         nll, kl = (final.get(f"best/{name}", math.nan) for name in ("nll", "kl"))
@@ -160,7 +163,14 @@ class SweepSearcher(Searcher):
         Path(checkpoint_path).write_bytes(pickle.dumps({name: getattr(self, name) for name in _STATE}))
 
     def restore(self, checkpoint_path: str) -> None:
-        vars(self).update(pickle.loads(Path(checkpoint_path).read_bytes()))
+        """The earlier state under the present plan. Where that asks for more trials or variants than the one
+        before, what had come to its end goes on, and nothing is trained twice."""
+        state = pickle.loads(Path(checkpoint_path).read_bytes())
+        earlier, plan, studies = state["plan"], self.plan, self._studies
+        vars(self).update(state)
+        self.plan, self._studies = plan, {**studies, **self._studies}
+        if plan.planned() != earlier.planned():
+            self._first, self._last, self._round = None, None, 0
 
     def _next(self) -> _Asked | None:
         """What comes next; None at the end, and while replicating has to wait for the rest."""
@@ -171,15 +181,15 @@ class SweepSearcher(Searcher):
                 return self._ask(unfinished[0])
             if self._running:
                 return None
-            self._first = deque(self.plan.baselines_of(self._best_baselines()))
+            self._first = deque(self._untrained(self.plan.baselines_of(self._best_baselines())))
         if self._first:
             return _Asked(self._first.popleft())
         if unfinished := self._unfinished(baselines=False):
             return self._ask(unfinished[0])
         if self._last is None and not self._running:
-            self._last = deque(self._replicates())
+            self._last = deque(self._untrained(self._replicates()))
         while self._rounds_left and not (self._last or self._running):
-            self._last = deque(self._more_seeds())
+            self._last = deque(self._untrained(self._more_seeds()))
         return _Asked(self._last.popleft()) if self._last else None
 
     def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
@@ -230,6 +240,10 @@ class SweepSearcher(Searcher):
                 if plan is not None and number < repeats:
                     yield self.plan.replicate(plan, number)
 
+    def _untrained(self, plans: Iterable[TrialPlan]) -> Iterator[TrialPlan]:
+        """Those of which the same configuration has not been trained on the same seed."""
+        return (plan for plan in plans if _identity(plan) not in self._trained)
+
     def _more_seeds(self) -> list[TrialPlan]:
         """The next round: fresh seeds for each configuration that is not decided; the last round if for
         none."""
@@ -256,6 +270,11 @@ class ReconcileCallback(tune.Callback):
 def _final(result: Mapping[str, Any]) -> dict[str, float]:
     """The final figures of a flat result; none where there are none yet."""
     return {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
+
+
+def _identity(plan: TrialPlan) -> str:
+    """What makes a training: two of the same are the same training."""
+    return repr((plan.variant, sorted(plan.knobs.items()), plan.seed))
 
 
 def _decoder(plan: TrialPlan) -> str:

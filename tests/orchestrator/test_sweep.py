@@ -22,7 +22,7 @@ OPTIONS = [
     "--baseline-seeds", "--baseline-trials", "--replicates", "--max-replicates", "--max-hours",
     "--max-gpu-hours", "--max-cost", "--price", "--deadline", "--seed", "--cpus", "--gpus",
     "--max-concurrent", "--storage", "--models", "--tracking-uri", "--name", "--resume", "--go-on",
-    "--replay-outbox", "--dry-run", "--plan",
+    "--add-trials", "--replay-outbox", "--dry-run", "--plan",
 ]  # fmt: skip
 
 
