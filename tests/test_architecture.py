@@ -25,8 +25,9 @@ from tests.architecture import (
 from tests.paths import ROOT
 
 MAY_IMPORT = {
-    "orchestrator": "orchestrator.running orchestrator.recorded",
-    "orchestrator.running": "orchestrator.examination orchestrator.budget orchestrator.cluster",
+    "orchestrator": "orchestrator.running",
+    "orchestrator.running": "orchestrator.examination orchestrator.recorded orchestrator.budget"
+    " orchestrator.cluster",
     "orchestrator.budget": "orchestrator.search",
     "orchestrator.cluster": "orchestrator.spec trainables",
     "orchestrator.recorded": "orchestrator.tracking orchestrator.analysis.sweeps",

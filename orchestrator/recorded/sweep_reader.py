@@ -112,6 +112,7 @@ class SweepReader:
             entropy_floor=float(params["entropy_floor"]) if "entropy_floor" in params else None,
             rounds=_rounds(params),
             objective=_objective(params),
+            length=params.get("epochs"),
             results=results,
             distributions=distributions,
             notes=tuple(notes),

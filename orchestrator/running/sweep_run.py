@@ -22,6 +22,7 @@ from orchestrator.common.problems import reason
 from orchestrator.common.statuses import Status
 from orchestrator.common.wording import plural
 from orchestrator.examination.examiner import Examiner
+from orchestrator.recorded.earlier_trials import earlier_trials
 from orchestrator.running.delivery_view import say_what_is_left
 from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
@@ -76,6 +77,8 @@ class SweepRun:
                 check_shared(self.spec)
             for caution in self.slots.notes():
                 self._note(caution)
+            if not resume:
+                self._learn()
             with self._tracked(), self._stopped_when_full():
                 self._open_mlflow()
                 trials = self._train(resume)
@@ -97,6 +100,12 @@ class SweepRun:
         )
         for caution in (*corpus.notes, *self.plan.cautions()):
             self._note(caution)
+
+    def _learn(self) -> None:
+        """Begins the search with what earlier sweeps know."""
+        for earlier in earlier_trials(self.spec, self.plan, self.corpus.digest):
+            self.searcher.learn(earlier.known)
+            self._note(earlier.note)
 
     def _note(self, caution: str) -> None:
         self.console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)

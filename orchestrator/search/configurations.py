@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+_ALIKE = 0.01
 Configuration = tuple[tuple[str, Any], ...]
 
 
@@ -39,6 +40,22 @@ def configurations(distributions: Mapping[str, BaseDistribution]) -> Iterator[Ma
     """All of them, in the order of the ranges; for finitely many."""
     for values in product(*map(_listed, distributions.values())):
         yield dict(zip(distributions, values, strict=True))
+
+
+def alike(one: Configuration, other: Configuration, distributions: Mapping[str, BaseDistribution]) -> bool:
+    """Whether no knob differs by more than a hundredth of its range, on its own scale, nor any choice."""
+    pairs = zip(one, other, strict=True)
+    return all(_apart(distributions[knob], value, also) < _ALIKE for (knob, value), (_, also) in pairs)
+
+
+def _apart(found: BaseDistribution, one: Any, other: Any) -> float:
+    """As a share of the range; 1 for different choices."""
+    match found:
+        case FloatDistribution(log=True) | IntDistribution(log=True) if found.low < found.high:
+            return abs(math.log(one / other)) / math.log(found.high / found.low)
+        case FloatDistribution() | IntDistribution() if found.low < found.high:
+            return float(abs(one - other) / (found.high - found.low))
+    return float(one != other)
 
 
 def middle(found: BaseDistribution) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from orchestrator.search.configurations import Configuration, configuration, unseen
+from orchestrator.search.configurations import Configuration, alike, configuration, number_of, unseen
 from orchestrator.search.objectives import Elbo, Objective, Point, violation
 from orchestrator.search.plan import SearchPlan, study_of
 from orchestrator.search.samplers import Task, build, first_points
@@ -20,6 +23,16 @@ from trainables.variants import BASELINE, load_variant
 
 PROPOSALS = 20
 """So often the sampler may propose what has been asked for already."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a configuration came to in an earlier sweep; NLL less NLL + KL of that sweep's baseline."""
+
+    variant: str
+    params: Mapping[str, Any]
+    nll: float
+    kl: float
 
 
 class VariantStudy:
@@ -43,21 +56,28 @@ class VariantStudy:
         self.ended: list[tuple[TrialPlan, float, float]] = []
         """Trials that were trained to their end, with NLL and KL on validation."""
         self.optuna = self._create(search)
+        self._random = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=search.seed))
 
     def ask(self) -> optuna.Trial:
-        """A configuration that has not been asked for. One that the sampler proposes once more is told what
-        is known of it; where it proposes nothing else, the first of the others is taken."""
+        """A configuration that has not been asked for, nor one that is all but the same, which Gaussian
+        processes propose while nothing is feasible. What is proposed once more is told what is known of it,
+        and gives way to a random one; of finitely many, where nothing else is proposed, to the first of the
+        others."""
         distributions = dict(self.plan.distributions)
+        endless = number_of(distributions) == math.inf
         for attempt in range(PROPOSALS + 1):
-            if attempt == PROPOSALS and (other := unseen(distributions, self.seen)) is not None:
+            last = attempt == PROPOSALS and not endless
+            if last and (other := unseen(distributions, self.seen)) is not None:
                 self.optuna.enqueue_trial(dict(other))
             with _quiet():
                 trial = self.optuna.ask(distributions)
             found = configuration(trial.params)
-            if not distributions or found not in self.seen:
+            near = attempt < PROPOSALS and any(alike(found, each, distributions) for each in self.seen)
+            if not distributions or not (near or found in self.seen):
                 break
-            point = self.seen[found]
-            self.tell(trial.number, point, TrialState.FAIL)
+            self.tell(trial.number, self.seen.get(found), TrialState.FAIL)
+            if endless:
+                self.optuna.enqueue_trial(self._random.ask(distributions).params)
         self.seen.setdefault(found, None)
         self.asked += 1
         return trial
@@ -73,13 +93,21 @@ class VariantStudy:
         self.optuna.tell(number, self.objective.values(point))
         self.seen[configuration(trial.params)] = point
 
+    def learn(self, known: Known) -> None:
+        """Takes in what an earlier sweep has found; it is not asked for again."""
+        self.tell(self._begun(known.params), Point(known.nll, known.kl))
+
     def again(self, number: int) -> int:
         """The same configuration for another try, under a number of its own: a trial that was told FAIL
         cannot be told anything else."""
-        failed = self.optuna.trials[number]
+        return self._begun(self.optuna.trials[number].params)
+
+    def _begun(self, params: Mapping[str, Any]) -> int:
+        """A trial that runs with these values; its number."""
+        distributions = dict(self.plan.distributions)
         self.optuna.add_trial(
             optuna.trial.create_trial(
-                state=TrialState.RUNNING, params=failed.params, distributions=failed.distributions
+                state=TrialState.RUNNING, params=dict(params), distributions=distributions
             )
         )
         return len(self.optuna.trials) - 1

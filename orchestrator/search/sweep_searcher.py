@@ -25,7 +25,7 @@ from ray.tune.utils import flatten_dict
 
 from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan, Study, study_of
-from orchestrator.search.study import VariantStudy
+from orchestrator.search.study import Known, VariantStudy
 from orchestrator.search.trial_plan import Ended, TrialPlan
 from trainables.variants import BASELINE
 
@@ -84,6 +84,12 @@ class SweepSearcher(Searcher):
     def _rounds_left(self) -> bool:
         """Whether more fresh seeds may be asked for."""
         return self._undecided is not None and self._round < len(self.plan.rounds.counts) - 1
+
+    def learn(self, known: Iterable[Known]) -> None:
+        """What earlier sweeps have found; those of variants that this one has."""
+        studies = {study.plan.variant: study for study in self._studies.values() if not study.is_baseline}
+        for each in known:
+            studies[each.variant].learn(each)
 
     def close(self) -> None:
         """From now on nothing is asked for any more; a restore forgets that."""

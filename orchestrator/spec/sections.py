@@ -31,6 +31,7 @@ class Search(BaseModel):
             them, or "trials".
         collapse_patience: epochs for which the latent variable must have been dead, with the KL weight
             whole, for a searched trial to be stopped; None never stops one.
+        warm_start: names of earlier sweeps whose trials the search begins with.
         margin: by how many nats per sentence its NLL + KL may lie above the baseline's; negative asks for a
             gain.
     """
@@ -41,6 +42,7 @@ class Search(BaseModel):
     sampler: str = AUTO_SAMPLER
     kl_floor: Amount = 0.5
     margin: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    warm_start: tuple[str, ...] = Field(default=(), strict=False)
     equal: Literal["compute", "trials"] = "compute"
     collapse_patience: Annotated[int, Field(ge=1)] | None = 10
 

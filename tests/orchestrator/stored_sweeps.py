@@ -36,7 +36,7 @@ def store(
     experiment = experiment_id(client, Path(uri.removeprefix("sqlite:///")).parent)
     tags = {"orchestrator.sweep": name, "orchestrator.kind": "sweep"}
     parent = str(client.create_run(experiment, start_ms, tags, name).info.run_id)
-    params = {"corpus": f"{corpus}:long", "corpus_name": corpus, "digest": digest, "epochs": "4"}
+    params = {"corpus": f"{corpus}:long", "corpus_name": corpus, "digest": digest, "epochs": "4 epochs"}
     if entropy_floor is not None:
         params["entropy_floor"] = repr(entropy_floor)
     client.log_batch(parent, params=[Param(key, value) for key, value in params.items()])

@@ -25,6 +25,7 @@ class StoredSweep:
         results: the trials in the sweep's order.
         rounds: how the number of fresh seeds was decided; None where it was not recorded.
         objective: what was searched for; None where it was not recorded.
+        length: of each training, in words; None where it was not recorded.
         distributions: what was searched, by variant and knob.
         notes: what is missing, a sentence each.
     """
@@ -39,5 +40,6 @@ class StoredSweep:
     results: tuple[TrialResult, ...]
     rounds: SeedRounds | None = None
     objective: Objective | None = None
+    length: str | None = None
     distributions: Mapping[str, Mapping[str, BaseDistribution]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

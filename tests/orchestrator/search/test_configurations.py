@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -7,11 +8,11 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.search import Searcher
 
-from orchestrator.search.configurations import configuration, middle, number_of, unseen
+from orchestrator.search.configurations import alike, configuration, middle, number_of, unseen
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
-from tests.orchestrator.searched import final
+from tests.orchestrator.searched import final, plan_of
 
 FINITE: Mapping[str, BaseDistribution] = {
     "a": CategoricalDistribution(["S", "M"]),
@@ -81,3 +82,38 @@ def test_what_is_proposed_once_more_is_told_its_value() -> None:
     told = searcher._studies["cyclical", ""].optuna.trials
     assert {trial.params["cycles"] for trial in told} == {1, 2, 3}
     assert all(sum(trial.values) == pytest.approx(trial.params["cycles"]) for trial in told)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"rate": 0.1, "size": 5, "shape": "a"}, {"rate": 0.102, "size": 5, "shape": "a"}, True),
+        ({"rate": 0.1, "size": 5, "shape": "a"}, {"rate": 0.11, "size": 5, "shape": "a"}, False),  # 2 %
+        ({"rate": 0.1, "size": 5, "shape": "a"}, {"rate": 0.1, "size": 6, "shape": "a"}, False),
+        ({"rate": 0.1, "size": 5, "shape": "a"}, {"rate": 0.1, "size": 5, "shape": "b"}, False),
+    ],
+)
+def test_configurations_that_are_all_but_the_same(
+    one: dict[str, object], other: dict[str, object], same: bool
+) -> None:
+    distributions: Mapping[str, BaseDistribution] = {
+        "rate": FloatDistribution(0.01, 1.0, log=True),  # ln 1.1 is 2 % of ln 100
+        "size": IntDistribution(1, 9),
+        "shape": CategoricalDistribution(["a", "b"]),
+    }
+    assert alike(configuration(one), configuration(other), distributions) is same
+
+
+def test_trials_that_run_at_once_differ_though_nothing_is_feasible() -> None:
+    searcher = SweepSearcher(
+        plan_of(variants="cyclical", trials=9, sampler="gp", baseline_seeds=1, replicates=0)
+    )
+    searcher.suggest("b")
+    searcher.on_trial_complete("b", final(10.0, kl=0.0))
+    for number in range(4):
+        searcher.suggest(f"t{number}")
+        searcher.on_trial_complete(f"t{number}", final(12.0 + number, kl=0.1))
+    (plan,) = searcher.plan.variants
+    asked = [searcher.suggest(f"s{number}") for number in range(3)]
+    found = [configuration({knob: config["knobs"][knob] for knob in config["searched"]}) for config in asked]
+    assert not any(alike(*pair, plan.distributions) for pair in itertools.combinations(found, 2))

@@ -346,29 +346,3 @@ def test_the_gain_over_the_own_baseline_decides_not_the_decoder() -> None:
     assert [dilation for kind, dilation in asked if kind == "replicate"] == ["S"] * 3
     values = {trial.params["dilation"]: sum(trial.values) for trial in study(searcher, "dilated").trials}
     assert values == {"S": pytest.approx(-1.0), "M": pytest.approx(-0.2)}
-
-
-# -- given more to do ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("steps", [5, 12, 20])
-def test_more_trials_and_a_variant_go_on_from_what_was_trained(tmp_path: Path, steps: int) -> None:
-    """A sweep that was ended after so many trials, or had finished, and what it is asked for then."""
-    before, after = plan_of(trials=3), plan_of(trials=5, variants="vanilla,cyclical,dilated")
-    first = SweepSearcher(before)
-    early: list[TrialPlan] = []
-    while len(early) < steps and isinstance(config := first.suggest(f"t{len(early)}"), dict):
-        early.append(TrialPlan.from_config(config))
-        first.on_trial_complete(f"t{len(early) - 1}", value(config))
-    first.save(str(tmp_path / "state"))
-    second = SweepSearcher(after)
-    second.restore(str(tmp_path / "state"))
-    late = finish(second, start=len(early))
-    both = Counter(repr((plan.variant, plan.knobs, plan.seed)) for plan in [*early, *late])
-    assert set(both.values()) == {1}  # nothing twice
-    trials = Counter(plan.variant for plan in [*early, *late] if plan.kind == "trial")
-    assert trials == {"vanilla": 5, "cyclical": 5, "dilated": 5}
-    baselines = Counter(plan.build().decoder_label for plan in [*early, *late] if plan.kind == "baseline")
-    assert len(baselines) > 1  # those of the new variant's decoders, too
-    assert set(baselines.values()) == {2}
-    assert second.finished

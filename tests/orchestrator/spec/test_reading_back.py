@@ -121,6 +121,7 @@ search:
   sampler: auto
   kl_floor: 0.5
   margin: 0.0
+  warm_start: []
   equal: compute
   collapse_patience: 10
 budget:
