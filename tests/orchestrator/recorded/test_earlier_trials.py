@@ -65,5 +65,5 @@ def test_trials_that_the_search_could_ask_for(tmp_path: Path) -> None:
 
 def test_a_sweep_that_is_not_there(tmp_path: Path) -> None:
     store(sqlite_uri(tmp_path), "other", [result("b0", "language_model", "baseline", 13.0)])
-    with pytest.raises(SpecError, match="search.warm_start: no sweep 'old' in .*; known: other"):
+    with pytest.raises(SpecError, match=r"search\.warm_start: no sweep 'old' in .*; known: other"):
         read(tmp_path)

@@ -1,0 +1,224 @@
+"""One search over recorded configurations, without any training.
+
+A search proposes configurations; each is taken to be the nearest recorded one of its variant that has not
+been used, whose recorded curve on the replay's seed is what it is told, epoch by epoch. So all searches see
+the same trainings.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from benchmarks.record_curves import OPTIONS
+from benchmarks.recorded import Configuration, Curve, gain
+from orchestrator.search.objectives import Point
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.rungs import Halving, Rungs
+from orchestrator.search.study import VariantStudy
+from orchestrator.spec.overrides import VariantPlan
+from orchestrator.spec.sweep_spec import SweepSpec
+
+TRIALS = 8
+RAY = "optuna.samplers:TPESampler"
+"""The sampler of a strategy that is Ray Tune's OptunaSearch."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to search. `quota` says whose turn it is, `prune` after how many dead epochs a trial ends,
+    `default` whether a variant's default comes first."""
+
+    name: str
+    sampler: str
+    objective: str = "frontier"
+    constrained: bool = True
+    halving: Halving | None = None
+    from_annealed: bool = True
+    quota: str = "tokens"
+    prune: int | None = None
+    default: bool = True
+    repeats: int = 30
+
+    def plan(self, seed: int, longest: int) -> SearchPlan:
+        """Of the recorded variants."""
+        search: dict[str, Any] = {"sampler": self.sampler, "objective": self.objective}
+        if not self.constrained:
+            search |= {"kl_floor": 0.0, "margin": 1e9}
+        options = {**OPTIONS, "name": "replay", "trials": TRIALS, "seed": seed, "search": search}
+        return SearchPlan.of(SweepSpec.load(None, options), longest)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What `RayStudy` asks for."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
+class RayStudy:
+    """Ray Tune's OptunaSearch as it comes, with two objectives, in the place of a `VariantStudy`."""
+
+    def __init__(self, plan: VariantPlan, search: SearchPlan) -> None:
+        self.plan, self.asked = plan, 0
+        self._search = OptunaSearch(
+            dict(plan.distributions), metric=["nll", "kl"], mode=["min", "min"], seed=search.seed
+        )
+
+    def ask(self) -> Proposal:
+        params = self._search.suggest(str(self.asked))
+        assert params is not None
+        self.asked += 1
+        return Proposal(self.asked - 1, params)
+
+    def tell(self, number: int, point: Point | None, otherwise: TrialState = TrialState.PRUNED) -> None:
+        result = None if point is None else {"nll": point.nll, "kl": point.kl}
+        self._search.on_trial_complete(str(number), result, error=result is None)
+
+
+@dataclass
+class Lane:
+    """A variant's search in a replay."""
+
+    study: VariantStudy | RayStudy
+    left: list[Configuration]
+    rungs: Rungs | None
+    spent: float = 0.0
+    waiting: dict[str, tuple[int, Configuration, int]] = field(default_factory=dict)
+    """Trials that pause: number in the study, configuration, epochs trained."""
+    gains: list[tuple[float, float]] = field(default_factory=list)
+    """What each ended trial has added to the gain, and what it cost."""
+    asked: int = 0
+
+
+def replay(
+    strategy: Strategy,
+    table: Mapping[str, Sequence[Configuration]],
+    plan: SearchPlan,
+    seed: int,
+    budget: float,
+) -> list[tuple[float, float]]:
+    """One search: tokens spent and gain, after each training that was ended."""
+    rng = random.Random(seed)
+    kind = RayStudy if strategy.sampler == RAY else VariantStudy
+    lanes = {
+        each.variant: Lane(
+            kind(each, plan), list(table[each.variant]), Rungs(strategy.halving) if strategy.halving else None
+        )
+        for each in plan.variants
+    }
+    if not strategy.default:  # it is the first proposal
+        for lane in lanes.values():
+            lane.study.tell(lane.study.ask().number, None, TrialState.FAIL)
+    spent, found, path = 0.0, [], [(0.0, 0.0)]
+    seeds = len(next(iter(table.values()))[0].curves)
+    while spent < budget:
+        lane = _QUOTAS[strategy.quota](
+            [each for each in lanes.values() if each.left or _promotable(each)], rng
+        )
+        if lane is None:
+            break
+        trial_id = _promotable(lane)
+        if trial_id is not None:
+            assert lane.rungs is not None
+            lane.rungs.promote(trial_id)
+            number, configuration, done = lane.waiting.pop(trial_id)
+        else:
+            trial = lane.study.ask()
+            number, done = trial.number, 0
+            configuration = _taken(lane.left, trial.params, lane.study.plan.distributions)
+            trial_id = str(number)
+            lane.asked += 1
+        curve = configuration.curves[seed % seeds]
+        stop, rung = _until(strategy, curve, done)
+        cost = curve.tokens[stop - 1] - (curve.tokens[done - 1] if done else 0.0)
+        spent, lane.spent = spent + cost, lane.spent + cost
+        if rung is not None:
+            assert lane.rungs is not None
+            lane.rungs.enter(rung, trial_id, curve.best(stop))
+            lane.waiting[trial_id] = (number, configuration, stop)
+        elif stop < len(curve.points):
+            lane.study.tell(number, None)
+            lane.gains.append((0.0, cost))
+        else:
+            lane.study.tell(number, curve.final)
+            found.append(configuration.true)
+            reached = gain(found)
+            lane.gains.append((reached - path[-1][1], cost))
+            path.append((spent, reached))
+    return path
+
+
+def _promotable(lane: Lane) -> str | None:
+    return lane.rungs.promotable() if lane.rungs else None
+
+
+def _until(strategy: Strategy, curve: Curve, done: int) -> tuple[int, int | None]:
+    """Epochs up to which the trial trains now, and the rung that it pauses at there, if any."""
+    for epochs in range(done + 1, len(curve.points)):
+        if strategy.prune is not None and curve.collapsed[epochs - 1] >= strategy.prune:
+            return epochs, None
+        if strategy.halving is not None:
+            before = curve.annealed if strategy.from_annealed else 0
+            rung = strategy.halving.rung_of(epochs - before)
+            if rung is not None:
+                return epochs, rung
+    return len(curve.points), None
+
+
+def _taken(
+    left: list[Configuration], params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> Configuration:
+    """The nearest configuration that is left, which is left no longer."""
+    found = min(left, key=lambda each: _distance(each.knobs, params, distributions))
+    left.remove(found)
+    return found
+
+
+def _distance(
+    one: Mapping[str, Any], other: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> float:
+    return sum((_place(one[k], found, other[k])) ** 2 for k, found in distributions.items())
+
+
+def _place(one: Any, found: BaseDistribution, other: Any) -> float:
+    match found:
+        case CategoricalDistribution():
+            return float(one != other)
+        case FloatDistribution(log=True) | IntDistribution(log=True):
+            return (math.log(one) - math.log(other)) / (math.log(found.high) - math.log(found.low) or 1.0)
+        case FloatDistribution() | IntDistribution():
+            return float((one - other) / ((found.high - found.low) or 1.0))
+    raise TypeError(found)
+
+
+def _in_turns(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
+    return min(lanes, key=lambda lane: lane.asked, default=None)
+
+
+def _equal_tokens(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
+    return min(lanes, key=lambda lane: lane.spent, default=None)
+
+
+def _bandit(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
+    """Half of the turns go to the one whose last three trials moved the frontier most a token, the others to
+    the one that has had least."""
+    known = [lane for lane in lanes if len(lane.gains) >= 2]
+    if len(known) < len(lanes) or rng.random() < 0.5:
+        return _equal_tokens(lanes, rng)
+    return max(
+        known, key=lambda lane: sum(g for g, _ in lane.gains[-3:]) / sum(c for _, c in lane.gains[-3:])
+    )
+
+
+_QUOTAS: Mapping[str, Callable[[Sequence[Lane], random.Random], Lane | None]] = {
+    "trials": _in_turns, "tokens": _equal_tokens, "bandit": _bandit,
+}  # fmt: skip
