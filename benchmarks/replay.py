@@ -19,9 +19,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.record_curves import OPTIONS
 from benchmarks.recorded import Configuration, Curve, gain
+from benchmarks.rungs import Halving, Rungs
 from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.rungs import Halving, Rungs
 from orchestrator.search.study import VariantStudy
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -212,7 +212,7 @@ def _bandit(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
     """Half of the turns go to the one whose last three trials moved the frontier most a token, the others to
     the one that has had least."""
     known = [lane for lane in lanes if len(lane.gains) >= 2]
-    if len(known) < len(lanes) or rng.random() < 0.5:
+    if not known or len(known) < len(lanes) or rng.random() < 0.5:
         return _equal_tokens(lanes, rng)
     return max(
         known, key=lambda lane: sum(g for g, _ in lane.gains[-3:]) / sum(c for _, c in lane.gains[-3:])

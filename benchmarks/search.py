@@ -24,11 +24,11 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.machine import processor
+from benchmarks.ranking import Ranking
 from benchmarks.record_curves import CURVES
 from benchmarks.recorded import Configuration, gain, read_table
 from benchmarks.replay import RAY, TRIALS, Strategy, replay
-from orchestrator.search.ranking import Ranking
-from orchestrator.search.rungs import Halving
+from benchmarks.rungs import Halving
 from trainables.text.corpora import load_corpus
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "search.md"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.ranking import Ranking
 from orchestrator.search.objectives import Point
-from orchestrator.search.ranking import Ranking
 
 
 @dataclass(frozen=True)

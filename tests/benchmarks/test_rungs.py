@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from benchmarks.ranking import Ranking
+from benchmarks.rungs import Halving, Rungs
 from orchestrator.search.objectives import Point
-from orchestrator.search.ranking import Ranking
-from orchestrator.search.rungs import Halving, Rungs
 
 BY_SUM = Ranking(elbo_share=1.0)
 

@@ -1,0 +1,234 @@
+"""What a sweep costs beside its training: trials that only sleep, beside other ways to run them.
+
+    python -m benchmarks.overhead
+
+runs 60 trials of 5 × 0.2 s, two at a time, in turns through this project's searcher and trials (with its
+MLflow tracking, and without), through Ray Tune's OptunaSearch with and without reused actors, and through
+plain Optuna in two processes over a journal file; then a thousand trials that do nothing. It writes
+docs/benchmarks/overhead.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ray import tune
+from ray.tune.search import ConcurrencyLimiter
+from ray.tune.search.optuna import OptunaSearch
+from rich.console import Console
+
+from benchmarks.machine import processor
+from orchestrator.cluster.ray_session import ray_running
+from orchestrator.cluster.slots import Slots
+from orchestrator.running import tune_trials
+from orchestrator.running.folder import prepare_folder
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.sweep_searcher import SweepSearcher
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.tracking.callback import TrackingCallback
+from orchestrator.tracking.tracker import MlflowTracker
+from trainables.text.grammar import embedded_corpus
+
+TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "overhead.md"
+TRIALS, STEPS, STEP_S, AT_ONCE = 60, 5, 0.2, 2
+MANY = 1000
+SPACE = {
+    "a": optuna.distributions.FloatDistribution(0.0, 1.0),
+    "b": optuna.distributions.FloatDistribution(0.0, 1.0),
+}
+
+
+class Sleeper(tune.Trainable):
+    """In the place of a training: five epochs of 0.2 s, or one of none."""
+
+    def setup(self, config: dict[str, Any], settings: Any = None, corpus: Any = None) -> None:
+        self.epoch = 0
+        self.steps, self.seconds = (
+            (STEPS, STEP_S) if settings is None or settings.epochs == STEPS else (1, 0.0)
+        )
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.epoch = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        time.sleep(self.seconds)
+        self.epoch += 1
+        figures = {"nll": 10.0 + self.epoch, "kl": 1.0, "nll_plus_kl": 11.0 + self.epoch}
+        result: dict[str, Any] = {"epoch": self.epoch, "metrics": figures, "loss": figures["nll"]}
+        if self.epoch == self.steps:
+            result |= {"final": {f"best/{name}": value for name, value in figures.items()}, "done": True}
+        return result
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        Path(checkpoint_dir, "epoch").write_text(str(self.epoch))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        self.epoch = int(Path(checkpoint, "epoch").read_text())
+
+
+class Pulse(tune.Callback):
+    """The clock and the driver's memory at each trial's end."""
+
+    def __init__(self) -> None:
+        self.beats: list[tuple[float, float]] = []
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        memory = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+        self.beats.append((time.perf_counter(), memory))
+
+
+def ours(
+    folder: Path, *, tracked: bool, trials: int = TRIALS, epochs: int = STEPS
+) -> list[tuple[float, float]]:
+    """This project's searcher and trials, with a trainable that sleeps."""
+    options = {"name": "s", "variants": "cyclical", "trials": trials - 1, "baseline_seeds": 1, "replicates": 0,
+               "epochs": str(epochs), "max_concurrent": AT_ONCE, "storage": str(folder)}  # fmt: skip
+    spec = prepare_folder(SweepSpec.load(None, options))
+    searcher, pulse = SweepSearcher(SearchPlan.of(spec)), Pulse()
+    callbacks: list[tune.Callback] = [pulse]
+    tracker = None
+    if tracked:
+        tracker = MlflowTracker(f"sqlite:///{folder}/mlflow.db", "s", spec.folder)
+        tracker.start_sweep(params={}, files=[], trials=trials)
+        callbacks.append(TrackingCallback(tracker))
+    corpus = embedded_corpus(0, (20, 10, 10))
+    slots = Slots(spec, print)
+    tune_trials.run_trials(spec, corpus, searcher, _Never(), callbacks, slots=slots, resume=False)
+    assert len(pulse.beats) == trials
+    if tracker is not None:
+        tracker.finish_sweep(status="FINISHED")
+        tracker.close(60.0)
+    return pulse.beats
+
+
+class _Never(tune.Stopper):
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return False
+
+
+def ray_tune(folder: Path, *, reuse: bool) -> None:
+    """Ray Tune's OptunaSearch as it comes."""
+    search = ConcurrencyLimiter(OptunaSearch(dict(SPACE), metric="loss", mode="min"), max_concurrent=AT_ONCE)
+    tuner = tune.Tuner(
+        tune.with_resources(Sleeper, {"cpu": 1}),
+        tune_config=tune.TuneConfig(search_alg=search, num_samples=TRIALS, reuse_actors=reuse),
+        run_config=tune.RunConfig(name="r", storage_path=str(folder), verbose=0),
+    )
+    assert len(tuner.fit()) == TRIALS
+
+
+def plain_optuna(folder: Path) -> None:
+    """Two processes over a journal file."""
+    path = str(folder / "journal")
+    optuna.create_study(study_name="s", storage=JournalStorage(JournalFileBackend(path)))
+    context = get_context("fork")
+    workers = [context.Process(target=_optimise, args=(path,)) for _ in range(AT_ONCE)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def _optimise(path: str) -> None:
+    study = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBackend(path)))
+    for _ in range(TRIALS // AT_ONCE):
+        trial = study.ask(dict(SPACE))
+        for _ in range(STEPS):
+            time.sleep(STEP_S)
+        study.tell(trial, trial.params["a"])
+
+
+RUNS: Mapping[str, Callable[[Path], object]] = {
+    "plain Optuna, two processes, journal": plain_optuna,
+    "**this project**, with MLflow": lambda folder: ours(folder, tracked=True),
+    "this project, without MLflow": lambda folder: ours(folder, tracked=False),
+    "Ray Tune's OptunaSearch, reused actors": lambda folder: ray_tune(folder, reuse=True),
+    "Ray Tune's OptunaSearch, its default actors": lambda folder: ray_tune(folder, reuse=False),
+}
+
+
+def timed(run: Callable[[Path], object]) -> float:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        begin = time.perf_counter()
+        run(folder)
+        return time.perf_counter() - begin
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--many", type=int, default=MANY)
+    asked = options.parse_args(arguments)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    tune_trials.TextVAETrainable = Sleeper  # type: ignore[misc,assignment]
+    ideal = TRIALS * STEPS * STEP_S / AT_ONCE
+    seconds: dict[str, list[float]] = {name: [] for name in RUNS}
+    with ray_running(Console()):
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        for number in range(asked.rounds):
+            for name, run in RUNS.items():
+                seconds[name].append(timed(run))
+                print(f"[{number + 1}/{asked.rounds}] {name}: {seconds[name][-1]:.1f} s", flush=True)
+        folder = Path(tempfile.mkdtemp())
+        beats = ours(folder, tracked=True, trials=asked.many, epochs=1)
+        shutil.rmtree(folder, ignore_errors=True)
+    lines = [
+        "# What a sweep costs beside its training",
+        "",
+        f"`python -m benchmarks.overhead`, {date.today()}, {processor()}, {os.cpu_count()} CPUs, Ray {ray.__version__}, "
+        f"Optuna {optuna.__version__}. {TRIALS} trials of {STEPS} × {STEP_S} s, {AT_ONCE} at a time: at best "
+        f"{ideal:.0f} s. Medians of {asked.rounds} runs in turns, beside a Ray that runs already.",
+        "",
+        "| | seconds | ÷ ideal |",
+        "|---|---:|---:|",
+        *(
+            f"| {name} | {statistics.median(found):.1f} | {statistics.median(found) / ideal:.2f} |"
+            for name, found in seconds.items()
+        ),
+        "",
+        f"## {len(beats)} trials that do nothing",
+        "",
+        "This project, with MLflow: the driver's time a trial, and its memory.",
+        "",
+        "| trials | ms a trial | MiB |",
+        "|---|---:|---:|",
+    ]
+    for first in range(0, len(beats) - 1, max(1, len(beats) // 5)):
+        part = beats[first : first + max(1, len(beats) // 5) + 1]
+        pace = 1000 * (part[-1][0] - part[0][0]) / (len(part) - 1)
+        lines.append(f"| {first + 1} to {first + len(part) - 1} | {pace:.0f} | {part[-1][1]:.0f} |")
+    lines += [
+        "",
+        "Not measured: clusters of several nodes, an MLflow server, Ray's own start and end (5 to 16 s).",
+        "",
+    ]
+    TARGET.write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

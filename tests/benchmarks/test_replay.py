@@ -1,0 +1,71 @@
+"""The replay: gains by hand, and searches over the recorded curves."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.ranking import Ranking
+from benchmarks.record_curves import CURVES
+from benchmarks.recorded import Configuration, gain, read_table
+from benchmarks.replay import Strategy, replay
+from benchmarks.rungs import Halving
+from orchestrator.search.objectives import Point
+from trainables.text.corpora import load_corpus
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, list[Configuration]]:
+    return read_table(CURVES)
+
+
+@pytest.mark.parametrize(
+    ("points", "area"),
+    [
+        ([], 0.0),
+        ([Point(0.0, 0.0)], 0.0),  # the collapsed baseline
+        ([Point(-1.0, 2.0)], 0.0),  # above the baseline's line
+        ([Point(-3.0, 1.0)], 2.0),  # 2 nats ahead: a triangle of 2 × 2 / 2
+        ([Point(-1.5, 0.0)], 0.5),  # 1.5 ahead, of which the floor at 0.5 leaves a triangle of 1 × 1 / 2
+        # From KL 1 to 2 the first is 1 to 0 ahead; from 2 on the other is 2 ahead.
+        ([Point(-2.0, 1.0), Point(-4.0, 2.0)], 0.5 + 2.0),
+        ([Point(-4.0, 2.0), Point(-2.0, 1.0), Point(-3.9, 3.0)], 2.5),  # the last is dominated
+    ],
+)
+def test_the_gain_is_the_area_below_the_baselines_line(points: list[Point], area: float) -> None:
+    assert gain(points) == pytest.approx(area)
+
+
+def test_the_recorded_curves(table: dict[str, list[Configuration]]) -> None:
+    configurations = [each for found in table.values() for each in found]
+    assert len(configurations) >= 60
+    assert {len(each.curves) for each in configurations} == {3}
+    for each in configurations:
+        for curve in each.curves:
+            lowest = min(point.nll_plus_kl for point in curve.points)
+            assert curve.final.nll_plus_kl == pytest.approx(lowest, abs=2e-4)  # recorded with four digits
+            assert (curve.tokens[1:] > curve.tokens[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        Strategy("a", "tpe"),
+        Strategy("b", "random", prune=10, quota="bandit"),
+        Strategy("c", "random", halving=Halving(2, 4, 2, Ranking()), quota="trials"),
+    ],
+)
+def test_a_replay_spends_its_budget_and_uses_each_configuration_once(
+    table: dict[str, list[Configuration]], strategy: Strategy
+) -> None:
+    plan = strategy.plan(1, load_corpus(None).longest)
+    path = replay(strategy, table, plan, 1, 10e6)
+    assert [spent for spent, _ in path] == sorted(spent for spent, _ in path)
+    assert [reached for _, reached in path] == sorted(reached for _, reached in path)
+    whole = replay(strategy, table, plan, 1, float("inf"))
+    assert path == whole[: len(path)]
+    best = gain([each.true for found in table.values() for each in found])
+    if strategy.prune is None and strategy.halving is None:
+        assert whole[-1][1] == pytest.approx(best)
+        assert len(whole) == 1 + sum(map(len, table.values()))
+    else:
+        assert 0 < whole[-1][1] <= best + 1e-9
