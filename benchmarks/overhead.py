@@ -95,11 +95,12 @@ class Pulse(tune.Callback):
 
 
 def ours(
-    folder: Path, *, tracked: bool, trials: int = TRIALS, epochs: int = STEPS
+    folder: Path, *, tracked: bool, sampler: str = "tpe", trials: int = TRIALS, epochs: int = STEPS
 ) -> list[tuple[float, float]]:
     """This project's searcher and trials, with a trainable that sleeps."""
-    options = {"name": "s", "variants": "cyclical", "trials": trials - 1, "baseline_seeds": 1, "replicates": 0,
-               "epochs": str(epochs), "max_concurrent": AT_ONCE, "storage": str(folder)}  # fmt: skip
+    options: dict[str, Any] = {"name": "s", "variants": "cyclical", "sampler": sampler, "replicates": 0}
+    options |= {"baseline_seeds": 1, "trials": trials - 1, "epochs": str(epochs)}
+    options |= {"max_concurrent": AT_ONCE, "storage": str(folder)}
     spec = prepare_folder(SweepSpec.load(None, options))
     searcher, pulse = SweepSearcher(SearchPlan.of(spec)), Pulse()
     callbacks: list[tune.Callback] = [pulse]
@@ -162,6 +163,9 @@ RUNS: Mapping[str, Callable[[Path], object]] = {
     "plain Optuna, two processes, journal": plain_optuna,
     "**this project**, with MLflow": lambda folder: ours(folder, tracked=True),
     "this project, without MLflow": lambda folder: ours(folder, tracked=False),
+    "this project, with MLflow, proposals of Gaussian processes": lambda folder: ours(
+        folder, tracked=True, sampler="gp"
+    ),
     "Ray Tune's OptunaSearch, reused actors": lambda folder: ray_tune(folder, reuse=True),
     "Ray Tune's OptunaSearch, its default actors": lambda folder: ray_tune(folder, reuse=False),
 }
@@ -199,8 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = [
         "# What a sweep costs beside its training",
         "",
-        f"`python -m benchmarks.overhead`, {date.today()}, {processor()}, {os.cpu_count()} CPUs, Ray {ray.__version__}, "
-        f"Optuna {optuna.__version__}. {TRIALS} trials of {STEPS} × {STEP_S} s, {AT_ONCE} at a time: at best "
+        f"`python -m benchmarks.overhead`, {date.today()}, {processor()}, {os.cpu_count()} CPUs, Ray "
+        f"{ray.__version__}, Optuna {optuna.__version__}. {TRIALS} trials of {STEPS} × {STEP_S} s, {AT_ONCE} at a time: at best "
         f"{ideal:.0f} s. Medians of {asked.rounds} runs in turns, beside a Ray that runs already.",
         "",
         "| | seconds | ÷ ideal |",
