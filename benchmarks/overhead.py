@@ -204,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "# What a sweep costs beside its training",
         "",
         f"`python -m benchmarks.overhead`, {date.today()}, {processor()}, {os.cpu_count()} CPUs, Ray "
-        f"{ray.__version__}, Optuna {optuna.__version__}. {TRIALS} trials of {STEPS} × {STEP_S} s, {AT_ONCE} at a time: at best "
+        f"{ray.__version__}, Optuna {optuna.__version__}. {TRIALS} trials of {STEPS} × {STEP_S} s, "
+        f"{AT_ONCE} at a time: at best "
         f"{ideal:.0f} s. Medians of {asked.rounds} runs in turns, beside a Ray that runs already.",
         "",
         "| | seconds | ÷ ideal |",

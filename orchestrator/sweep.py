@@ -131,8 +131,11 @@ def main(
     max_replicates: Annotated[
         int | None, _option("The same, while they do not decide.", _HOW_MUCH, "2 × replicates", metavar="N")
     ] = None,
+    max_tokens: Annotated[
+        float | None, _option("Begin no trial after so many words.", _HOW_MUCH, "no limit", metavar="N")
+    ] = None,
     max_hours: Annotated[
-        float | None, _option("Begin no trial after so many hours.", _HOW_MUCH, "no limit", metavar="HOURS")
+        float | None, _option("The same in hours.", _HOW_MUCH, "no limit", metavar="HOURS")
     ] = None,
     max_gpu_hours: Annotated[
         float | None, _option("The same in hours of reserved GPUs.", _HOW_MUCH, "no limit", metavar="HOURS")

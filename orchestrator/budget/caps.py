@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.spec.budget import Budget
@@ -11,16 +11,17 @@ from orchestrator.spec.sections import Resources
 
 @dataclass(frozen=True)
 class Used:
-    """Hours in which trials ran, and those hours × the trials that ran at a time."""
+    """Hours in which trials ran, those hours × the trials that ran at a time, and predicted words."""
 
     hours: float = 0.0
     trial_hours: float = 0.0
+    tokens: float = 0.0
 
     def after(self, hours: float, running: int) -> Used:
         """With so many hours more, in which so many trials ran."""
         if not running:
             return self
-        return Used(self.hours + hours, self.trial_hours + hours * running)
+        return replace(self, hours=self.hours + hours, trial_hours=self.trial_hours + hours * running)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Caps:
         """The first cap that is reached, in words; None while there is room."""
         budget = self.budget
         amounts = (
+            ("max_tokens", used.tokens, budget.max_tokens),
             ("max_hours", used.hours, budget.max_hours),
             ("max_gpu_hours", self.gpu_hours(used), budget.max_gpu_hours),
             ("max_cost", self.cost(used) or 0.0, budget.max_cost),

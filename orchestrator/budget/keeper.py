@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +36,7 @@ class BudgetKeeper(tune.Callback):
         self.interrupted = False
         self._searcher, self._say = searcher, say
         self._last = time.monotonic()
+        self._tokens: dict[str, float] = {}
 
     @harmless
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -47,11 +49,19 @@ class BudgetKeeper(tune.Callback):
         if self.ended is None and (cap := self.caps.reached(self.used, datetime.now().astimezone())):
             self._end(cap)
 
+    @harmless
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if "tokens" in result["metrics"]:
+            self._tokens[trial.trial_id] = result["metrics"]["tokens"]
+            self.used = replace(self.used, tokens=sum(self._tokens.values()))
+
     def get_state(self) -> dict[str, Any]:
-        return {"used": self.used}
+        return {"used": self.used, "tokens": self._tokens}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.used = state["used"]
+        self.used, self._tokens = state["used"], state["tokens"]
 
     def _end(self, cap: str) -> None:
         self.ended = cap

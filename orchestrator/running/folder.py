@@ -33,7 +33,7 @@ class Again:
     may_change: tuple[str, ...]
 
 
-_CAPS = ("max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
+_CAPS = ("max_tokens", "max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
 RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri", *_CAPS))
 GO_ON = Again("--go-on", (*RESUME.may_change, "corpus"))  # a job's package moves; the text itself is compared
 ADD = Again("--add-trials", RESUME.may_change)

@@ -91,6 +91,11 @@ class SearchPlan:
         most = self.baseline_trials if is_baseline else self._affordable(plan)
         return int(min(most, number_of(plan.distributions)))
 
+    def turn_of(self, plan: VariantPlan, asked: int) -> float:
+        """The search that has the least of this is next: its trials so far, or what they cost, so that
+        whenever a sweep is ended all variants have had the same."""
+        return asked * (self.costs.of(self._typical(plan)) if self.equal else 1.0)
+
     def _affordable(self, plan: VariantPlan) -> int:
         """As many trials, rounded, as cost what `trials` of the median variant do; at least one."""
         if not self.equal:

@@ -199,14 +199,14 @@ class SweepSearcher(Searcher):
         return _Asked(self._last.popleft()) if self._last else None
 
     def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
-        """The searches that go on, those of the baselines or those of the variants; the one with the fewest
-        trials first."""
+        """The searches that go on, those of the baselines or those of the variants; the one that has had
+        least first."""
         found = [
             study
             for study in self._studies.values()
             if study.is_baseline is baselines and study.asked < self.plan.trials_of(study.plan)
         ]
-        return sorted(found, key=lambda study: study.asked)
+        return sorted(found, key=lambda study: self.plan.turn_of(study.plan, study.asked))
 
     def _best_baselines(self) -> dict[Study, TrialPlan]:
         """The configuration of each baseline that its search has found."""

@@ -16,6 +16,7 @@ class Budget(BaseModel):
     """Caps; what is None is not limited.
 
     Attributes:
+        max_tokens: words predicted in training, by all trials.
         max_hours: wall-clock hours in which trials run.
         max_gpu_hours: hours × the GPUs that running trials reserve.
         max_cost: in the currency of `price`.
@@ -27,6 +28,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    max_tokens: Limit = None
     max_hours: Limit = None
     max_gpu_hours: Limit = None
     price: Limit = None

@@ -14,7 +14,7 @@ _PLACES: dict[str, KeyPath] = {
     **{option: ("resources", option) for option in ("cpus", "gpus")},
     **{
         option: ("budget", option)
-        for option in ("max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
+        for option in ("max_tokens", "max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
     },
     **{option: ("search", option) for option in ("objective", "sampler", "kl_floor")},
 }

@@ -19,8 +19,8 @@ from tests.paths import ROOT
 OPTIONS = [
     "--corpus", "--max-sentences", "--deduplicate", "--variants", "--set", "--preset", "--objective",
     "--sampler", "--kl-floor", "--trials", "--epochs",
-    "--baseline-seeds", "--baseline-trials", "--replicates", "--max-replicates", "--max-hours",
-    "--max-gpu-hours", "--max-cost", "--price", "--deadline", "--seed", "--cpus", "--gpus",
+    "--baseline-seeds", "--baseline-trials", "--replicates", "--max-replicates", "--max-tokens",
+    "--max-hours",     "--max-gpu-hours", "--max-cost", "--price", "--deadline", "--seed", "--cpus", "--gpus",
     "--max-concurrent", "--storage", "--models", "--tracking-uri", "--name", "--resume", "--go-on",
     "--add-trials", "--replay-outbox", "--dry-run", "--plan",
 ]  # fmt: skip
@@ -169,8 +169,8 @@ def test_resuming_with_other_options(folder: Path) -> None:
     assert done.exit_code == 2
     assert done.stderr == (
         "error: --resume: the sweep's saved spec holds, so only --cpus, --gpus, --max-concurrent, --storage,"
-        " --tracking-uri, --max-hours, --max-gpu-hours, --max-cost, --price, --deadline may change, got"
-        " --trials, --set\n"
+        " --tracking-uri, --max-tokens, --max-hours, --max-gpu-hours, --max-cost, --price, --deadline may"
+        " change, got --trials, --set\n"
     )
 
 

@@ -30,6 +30,7 @@ def test_hours_count_while_trials_run() -> None:
     [
         (Budget(), None),
         (Budget(max_hours=1.6, max_gpu_hours=2.1, price=3, max_cost=6.5), None),
+        (Budget(max_tokens=5e6), "budget.max_tokens, 5e+06, is reached (5e+06)"),
         (Budget(max_hours=1.5), "budget.max_hours, 1.5, is reached (1.5)"),
         (Budget(max_gpu_hours=1.9), "budget.max_gpu_hours, 1.9, is reached (2)"),
         (Budget(price=3.0, max_cost=6.0), "budget.max_cost, 6, is reached (6)"),
@@ -38,7 +39,7 @@ def test_hours_count_while_trials_run() -> None:
     ],
 )
 def test_the_cap_that_is_reached(budget: Budget, said: str | None) -> None:
-    found = Caps(budget, GPUS).reached(Used(1.5, 4.0), NOW)
+    found = Caps(budget, GPUS).reached(Used(1.5, 4.0, 5e6), NOW)
     assert found is None if said is None else str(found).startswith(said)
 
 

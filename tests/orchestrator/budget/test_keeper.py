@@ -83,3 +83,20 @@ def test_an_interrupt_where_the_running_trials_are_not_to_finish(clock: Clock) -
     with pytest.raises(KeyboardInterrupt):
         keeper.on_step_begin(0, RUNNING)
     assert (keeper.interrupted, said) == (True, [])
+
+
+def test_tokens_are_those_of_all_trials(clock: Clock) -> None:
+    keeper, searcher, said = made(max_tokens=1000.0)
+    for trial, tokens in (("a", 400.0), ("b", 500.0), ("a", 499.0)):
+        one: Any = SimpleNamespace(trial_id=trial)
+        keeper.on_trial_result(0, RUNNING, one, {"metrics": {"tokens": tokens}})
+    assert keeper.used.tokens == 999.0
+    again, _, _ = made(max_tokens=1000.0)
+    again.set_state(keeper.get_state())
+    for each in (keeper, again):
+        each.on_trial_result(0, RUNNING, SimpleNamespace(trial_id="b"), {"metrics": {"tokens": 501.0}})  # type: ignore[arg-type]
+        clock.now += 2
+        each.on_step_begin(1, RUNNING)
+        assert each.ended == "budget.max_tokens, 1000, is reached (1e+03)"
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert len(said) == 1

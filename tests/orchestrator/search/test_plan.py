@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from orchestrator.search.plan import SearchPlan
+from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.search.trial_plan import TrialPlan, short
 from orchestrator.spec.sweep_spec import SweepSpec
+from tests.orchestrator.searched import finish
 from trainables.training.presets import EMBEDDED
 
 
@@ -119,3 +121,16 @@ def test_equal_compute_gives_a_costly_variant_fewer_trials() -> None:
 def test_equal_trials_on_demand() -> None:
     said = {"name": "s", "variants": ["annealed", "cyclical", "aggressive"], "search": {"equal": "trials"}}
     assert SearchPlan.of(SweepSpec.model_validate({**said, "trials": 7})).planned()["aggressive"] == 7 + 3
+
+
+def test_whenever_it_is_ended_all_have_had_the_same() -> None:
+    # One aggressive trial costs as much as 2.8 of the others: 140 epochs of joint training and 50.
+    plan = plan_of(variants="annealed,aggressive", trials=9, set=["aggressive_epochs=2"], baseline_seeds=1)
+    asked = [each.variant for each in finish(SweepSearcher(plan)) if each.kind == "trial"]
+    assert asked[:7] == ["annealed", "aggressive", *["annealed"] * 2, "aggressive", *["annealed"] * 2]
+    for count in range(3, 12):
+        costs = {
+            "annealed": 50 * asked[:count].count("annealed"),
+            "aggressive": 140 * asked[:count].count("aggressive"),
+        }
+        assert abs(costs["annealed"] - costs["aggressive"]) <= 140

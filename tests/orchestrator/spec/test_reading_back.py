@@ -125,6 +125,7 @@ search:
   equal: compute
   collapse_patience: 10
 budget:
+  max_tokens: null
   max_hours: null
   max_gpu_hours: null
   price: null
