@@ -35,7 +35,8 @@ TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "search.md"
 SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 PATIENCE = 10
 RANDOM = "random search"
-DEFAULT = "**auto, collapsed trials stopped** (the default)"
+DEFAULT = "**auto** (the default)"
+STOPPED = "auto, collapsed trials stopped"
 STRATEGIES = (
     Strategy(RANDOM, "random", default=False, quota="trials"),
     Strategy("Ray Tune's OptunaSearch", RAY, default=False, quota="trials"),
@@ -47,13 +48,13 @@ STRATEGIES = (
     Strategy("tpe", "tpe"),
     Strategy("nsga2", "nsga2"),
     Strategy("gp", "gp", repeats=12),
-    Strategy("auto", "auto"),
+    Strategy(DEFAULT, "auto"),
     Strategy("auto, trials in turns", "auto", quota="trials"),
-    Strategy(DEFAULT, "auto", prune=PATIENCE),
-    Strategy("the default, turns by a bandit", "auto", prune=PATIENCE, quota="bandit"),
-    Strategy("the default, halving: η 3, rungs 4 and 12 epochs behind annealing", "auto", prune=PATIENCE,
+    Strategy(STOPPED, "auto", prune=PATIENCE),
+    Strategy(f"{STOPPED}, turns by a bandit", "auto", prune=PATIENCE, quota="bandit"),
+    Strategy(f"{STOPPED}, halving: η 3, rungs 4 and 12 epochs behind annealing", "auto", prune=PATIENCE,
              halving=Halving(3, 4, 2)),
-    Strategy("the default, halving: η 2, a rung 12 epochs behind annealing", "auto", prune=PATIENCE,
+    Strategy(f"{STOPPED}, halving: η 2, a rung 12 epochs behind annealing", "auto", prune=PATIENCE,
              halving=Halving(2, 12, 1)),
 )  # fmt: skip
 

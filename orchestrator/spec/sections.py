@@ -44,7 +44,7 @@ class Search(BaseModel):
     margin: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     warm_start: tuple[str, ...] = Field(default=(), strict=False)
     equal: Literal["compute", "trials"] = "compute"
-    collapse_patience: Annotated[int, Field(ge=1)] | None = 10
+    collapse_patience: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("sampler")
     @classmethod

@@ -123,7 +123,7 @@ search:
   margin: 0.0
   warm_start: []
   equal: compute
-  collapse_patience: 10
+  collapse_patience: null
 budget:
   max_tokens: null
   max_hours: null
