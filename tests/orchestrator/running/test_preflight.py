@@ -243,7 +243,8 @@ def test_the_saved_spec_holds_but_for_the_machine() -> None:
         saved_spec("a", {"trials": 3, "max_sentences": 5, "set": [], "cpus": 1.0}, Path("x.yaml"))
     assert str(caught.value) == (
         "--resume: the sweep's saved spec holds, so only --cpus, --gpus, --max-concurrent, --storage,"
-        " --tracking-uri may change, got SPEC, --trials, --max-sentences"
+        " --tracking-uri, --max-tokens, --max-hours, --max-gpu-hours, --max-cost, --price, --deadline may"
+        " change, got SPEC, --trials, --max-sentences"
     )
 
 
