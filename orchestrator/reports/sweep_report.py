@@ -66,7 +66,7 @@ class Report:
         over_budgets: a sentence on each variant: at which budgets it is ahead of its baseline.
         curves: the trainings of the baselines and of each variant's best configuration.
         feasible: of each trial whether it keeps the search's constraints, where it had any.
-        infeasible: a sentence on each searched variant of which trials were stopped, or none keeps them.
+        about_search: a sentence on each searched variant of which trials were stopped, or none keeps them.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Report:
     curves: Sequence[Curve]
     entropy_floor: float | None
     feasible: Mapping[str, bool] = field(default_factory=dict)
-    infeasible: Sequence[str] = ()
+    about_search: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -161,7 +161,7 @@ class Report:
         """A sentence on each variant, on those without a feasible trial, on how baselines were tuned."""
         return [
             *verdicts(self.configurations),
-            *self.infeasible,
+            *self.about_search,
             *tuning(result.plan for result in self.results),
         ]
 
