@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.evaluation.evaluate import evaluate
 from trainables.evaluation.importance_weighting import importance_weighted_nll
@@ -49,7 +50,15 @@ class Pace:
 
 
 def probed(plans: Mapping[str, TrialPlan], spec: SweepSpec, corpus: Corpus, slots: int) -> dict[str, Pace]:
-    """The pace of each, as many at a time as trials will run, in processes of their own."""
+    """The pace of each, as many at a time as trials will run, in processes of their own.
+
+    Raises:
+        SpecError: trials ask for a GPU, and this machine has none.
+    """
+    if spec.resources.gpus and not torch.cuda.is_available():
+        raise SpecError(
+            "--plan: must be run where there is a GPU, as trials ask for one, got a machine without"
+        )
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(slots, len(plans)), mp_context=context, max_tasks_per_child=1) as pool:
         futures = {name: pool.submit(probe, plan, spec, corpus) for name, plan in plans.items()}

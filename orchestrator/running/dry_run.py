@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,6 +47,8 @@ def show_plan(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     plan, slots = SearchPlan.of(spec, corpus.longest), local_slots(spec)
     with console.status("timing some steps of each model"):
         forecast = Forecast.of(plan, probed(plan.typical(), spec, corpus, slots), slots)
+    if os.environ.get("RAY_ADDRESS"):
+        console.print("note: timed on this machine, not on the cluster", style="yellow")
     console.print()
     print_table(console, _forecast_table(forecast, spec))
     for line in _in_all(forecast, Caps(spec.budget, spec.resources)):
@@ -76,13 +79,13 @@ def _in_all(forecast: Forecast, caps: Caps) -> list[str]:
     amounts = [f"{forecast.trial_seconds / 3600:.2f} trial-hours"]
     amounts += [f"{gpu_hours:.2f} GPU-hours"] if gpu_hours else []
     amounts += [f"a cost of {cost:.2f}"] if cost is not None else []
-    found = [
-        f"about {duration(forecast.seconds)}, {forecast.slots} at a time: {', '.join(amounts)};"
-        f" up to {duration(forecast.most_seconds)} if every test asks for all its seeds"
-    ]
+    most = ""
+    if forecast.most_seconds > forecast.seconds:
+        most = f"; up to {duration(forecast.most_seconds)} if every test asks for all its seeds"
+    found = [f"about {duration(forecast.seconds)}, {forecast.slots} at a time: {', '.join(amounts)}{most}"]
     used = Used(forecast.seconds / 3600, forecast.trial_seconds / 3600)
     cap = caps.reached(used, datetime.now().astimezone() + timedelta(seconds=forecast.seconds))
-    return found + ([f"it would not end by itself: {cap}"] if cap else [])
+    return found + ([f"a cap would end it before: {cap}"] if cap else [])
 
 
 def _table(plan: SearchPlan, epochs: str) -> Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from orchestrator.budget.caps import Caps
 from orchestrator.budget.forecast import BETWEEN_S, REPORT_S, START_S, Forecast
-from orchestrator.budget.probe import Pace, local_slots, probe
+from orchestrator.budget.probe import Pace, local_slots, probe, probed
 from orchestrator.search.plan import SearchPlan
 from orchestrator.spec.budget import Budget
+from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sections import Resources
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.grammar import embedded_corpus
@@ -75,3 +77,10 @@ def test_the_pace_of_a_real_model() -> None:
 @pytest.mark.parametrize(("options", "slots"), [({"cpus": 1000.0}, 1), ({"max_concurrent": 1}, 1)])
 def test_slots_here(options: dict[str, object], slots: int) -> None:
     assert local_slots(SweepSpec.load(None, {"name": "s", **options})) == slots
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_here_cannot_be_timed() -> None:
+    spec = SweepSpec.load(None, {"name": "s", "gpus": 0.5})
+    with pytest.raises(SpecError, match="must be run where there is a GPU, as trials ask for one"):
+        probed({}, spec, embedded_corpus(3, (40, 20, 20)), 1)
