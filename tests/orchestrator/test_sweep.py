@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +210,29 @@ def test_a_dry_run_of_a_saved_sweep() -> None:
     done = sweep("--resume", "a", "--dry-run")
     assert done.exit_code == 0
     assert "trials: 9\n" in done.stdout
+
+
+def test_a_plan_says_what_a_sweep_will_take_and_leaves_nothing(folder: Path) -> None:
+    few = (
+        "--variants",
+        "vanilla",
+        "--trials",
+        "2",
+        "--epochs",
+        "3",
+        "--max-sentences",
+        "200",
+        "--price",
+        "1",
+    )
+    done = process("--plan", "--name", "a", *few, columns=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["language_model", "5", "3"] in [row[:3] for row in rows]
+    assert ["vanilla", "2", "3"] in [row[:3] for row in rows]
+    assert re.search(r"about \d+ s, \d+ at a time: 0\.\d\d trial-hours, a cost of 0\.\d\d\n", done.stdout)
+    assert list(folder.iterdir()) == []
+    assert (
+        "error: --add-trials: must be given without --plan"
+        in process("--plan", "--add-trials", "1", "a").stderr
+    )
