@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from orchestrator.analysis.results import TrialResult
@@ -18,19 +18,25 @@ def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dic
     whose decoder has no baseline nobody can say."""
     if objective is None:
         return {}
-    baselines: dict[str, list[float]] = {}
-    for result in results:
-        if result.plan.kind == "baseline" and "best/nll_plus_kl" in result.final:
-            decoder = result.plan.build().decoder_label
-            baselines.setdefault(decoder, []).append(result.final["best/nll_plus_kl"])
+    baselines = baseline_losses(results)
     found = {}
     for result in results:
         own = baselines.get(result.plan.build().decoder_label)
         if result.plan.variant == BASELINE or own is None or "best/kl" not in result.final:
             continue
-        point = Point(result.final["best/nll"] - fmean(own), result.final["best/kl"])
+        point = Point(result.final["best/nll"] - own, result.final["best/kl"])
         found[result.trial_id] = violation(objective, point) == 0
     return found
+
+
+def baseline_losses(results: Iterable[TrialResult]) -> dict[str, float]:
+    """The mean NLL + KL on validation of each decoder's language models."""
+    losses: dict[str, list[float]] = {}
+    for result in results:
+        if result.plan.kind == "baseline" and "best/nll_plus_kl" in result.final:
+            decoder = result.plan.build().decoder_label
+            losses.setdefault(decoder, []).append(result.final["best/nll_plus_kl"])
+    return {decoder: fmean(found) for decoder, found in losses.items()}
 
 
 def stopped(results: Sequence[TrialResult]) -> list[str]:
@@ -52,8 +58,8 @@ def without_any(
         return []
     searched: dict[str, list[bool]] = {}
     for result in results:
-        stopped = result.failure == COLLAPSED
-        if (result.trial_id in found or stopped) and not result.plan.fresh:
+        dead = result.failure == COLLAPSED
+        if (result.trial_id in found or dead) and not result.plan.fresh:
             searched.setdefault(result.plan.variant, []).append(found.get(result.trial_id, False))
     rule = f"KL ≥ {number(objective.kl_floor)} and a gain ≥ {number(-objective.margin)}"
     return [

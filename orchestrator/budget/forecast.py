@@ -67,10 +67,6 @@ class Forecast:
         )
 
     @property
-    def trials(self) -> int:
-        return sum(each.trials for each in self.variants)
-
-    @property
     def trial_seconds(self) -> float:
         """Of all trials, one after the other."""
         return sum(each.seconds for each in self.variants)
@@ -84,13 +80,6 @@ class Forecast:
     def most_seconds(self) -> float:
         """The same with all the seeds that the test may add."""
         return self._seconds(self.most_more)
-
-    @property
-    def most_trial_seconds(self) -> float:
-        """Of all trials with those seeds."""
-        return sum(
-            each.seconds + self.most_more.get(each.variant, 0) * each.trial_seconds for each in self.variants
-        )
 
     def amounts(self, caps: Caps) -> tuple[float, float | None]:
         """GPU-hours, and cost where there is a price, of the planned trials."""

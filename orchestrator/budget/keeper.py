@@ -54,11 +54,13 @@ class BudgetKeeper(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         if "tokens" in result["metrics"]:
-            self._tokens[trial.trial_id] = result["metrics"]["tokens"]
-            self.used = replace(self.used, tokens=sum(self._tokens.values()))
+            tokens = result["metrics"]["tokens"]
+            more = tokens - self._tokens.get(trial.trial_id, 0.0)
+            self._tokens[trial.trial_id] = tokens
+            self.used = replace(self.used, tokens=self.used.tokens + more)
 
     def get_state(self) -> dict[str, Any]:
-        return {"used": self.used, "tokens": self._tokens}
+        return {"used": self.used, "tokens": dict(self._tokens)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.used, self._tokens = state["used"], state["tokens"]

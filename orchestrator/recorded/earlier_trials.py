@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+from orchestrator.analysis.feasibility import baseline_losses
 from orchestrator.analysis.results import TrialResult
 from orchestrator.analysis.sweeps.stored_sweep import StoredSweep
 from orchestrator.common.problems import StoreError
 from orchestrator.common.wording import plural
 from orchestrator.recorded.sweep_reader import SweepReader
-from orchestrator.search.configurations import configuration
+from orchestrator.search.configurations import configuration, inside
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.study import Known
 from orchestrator.spec.errors import SpecError
@@ -63,7 +63,7 @@ def earlier_trials(spec: SweepSpec, plan: SearchPlan, digest: str) -> list[Earli
 
 def _usable(trials: list[TrialResult], stored: StoredSweep, plan: SearchPlan) -> Iterator[Known]:
     """One of each configuration that this search could ask for itself."""
-    baselines = _baselines(stored)
+    baselines = baseline_losses(stored.results)
     variants = {each.variant: each for each in plan.variants}
     seen: set[Any] = set()
     for result in trials:
@@ -73,21 +73,7 @@ def _usable(trials: list[TrialResult], stored: StoredSweep, plan: SearchPlan) ->
         params = {knob: result.plan.knobs[knob] for knob in result.plan.searched}
         fixed = {knob: value for knob, value in result.plan.knobs.items() if knob not in params}
         key = (variant.variant, configuration(params))
-        fits = params.keys() == variant.distributions.keys() and all(
-            found._contains(found.to_internal_repr(params[knob]))
-            for knob, found in variant.distributions.items()
-        )
-        if fits and fixed == variant.knobs and key not in seen:
+        if inside(params, variant.distributions) and fixed == variant.knobs and key not in seen:
             seen.add(key)
             nll, kl = result.final["best/nll"], result.final["best/kl"]
             yield Known(variant.variant, params, nll - own, kl)
-
-
-def _baselines(stored: StoredSweep) -> Mapping[str, float]:
-    """The mean NLL + KL on validation of each decoder's language models."""
-    losses: dict[str, list[float]] = {}
-    for result in stored.results:
-        if result.plan.kind == "baseline" and "best/nll_plus_kl" in result.final:
-            decoder = result.plan.build().decoder_label
-            losses.setdefault(decoder, []).append(result.final["best/nll_plus_kl"])
-    return {decoder: fmean(found) for decoder, found in losses.items()}

@@ -219,13 +219,8 @@ def _rounds(params: Mapping[str, str]) -> SeedRounds | None:
 def _objective(params: Mapping[str, str]) -> Objective | None:
     """None where it was not recorded, or is one of a later version."""
     try:
-        return objective_of(
-            Search(
-                objective=params["objective"],  # type: ignore[arg-type]
-                kl_floor=float(params["kl_floor"]),
-                margin=float(params["margin"]),
-            )
-        )
+        numbers = {name: float(params[name]) for name in ("kl_floor", "margin")}
+        return objective_of(Search.model_validate({"objective": params["objective"], **numbers}))
     except (KeyError, ValueError):
         return None
 

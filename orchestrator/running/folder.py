@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.spec.budget import CAPS
 from orchestrator.spec.errors import SpecError, shown
 from orchestrator.spec.options import flag_of, given
 from orchestrator.spec.sweep_spec import SPEC_FILE, SweepSpec
@@ -33,8 +34,7 @@ class Again:
     may_change: tuple[str, ...]
 
 
-_CAPS = ("max_tokens", "max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
-RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri", *_CAPS))
+RESUME = Again("--resume", ("cpus", "gpus", "max_concurrent", "storage", "tracking_uri", *CAPS))
 GO_ON = Again("--go-on", (*RESUME.may_change, "corpus"))  # a job's package moves; the text itself is compared
 ADD = Again("--add-trials", RESUME.may_change)
 REPLAY = Again("--replay-outbox", ("storage", "tracking_uri"))

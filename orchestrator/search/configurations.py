@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 _ALIKE = 0.01
@@ -40,6 +41,15 @@ def configurations(distributions: Mapping[str, BaseDistribution]) -> Iterator[Ma
     """All of them, in the order of the ranges; for finitely many."""
     for values in product(*map(_listed, distributions.values())):
         yield dict(zip(distributions, values, strict=True))
+
+
+def inside(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> bool:
+    """Whether these are values of just these ranges."""
+    try:
+        optuna.trial.create_trial(params=dict(params), distributions=dict(distributions), value=0.0)
+    except ValueError:
+        return False
+    return True
 
 
 def alike(one: Configuration, other: Configuration, distributions: Mapping[str, BaseDistribution]) -> bool:

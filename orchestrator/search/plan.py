@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from orchestrator.common.wording import plural
@@ -76,11 +77,12 @@ class SearchPlan:
     def typical(self) -> dict[str, TrialPlan]:
         """A trial of each variant, in the middle of what is searched."""
         plans = (*self.baselines[:1], *self.variants)
-        return {plan.variant: self._typical(plan) for plan in plans}
-
-    def _typical(self, plan: VariantPlan) -> TrialPlan:
-        found = {knob: middle(range_) for knob, range_ in plan.distributions.items()}
-        return self.searched_trial(plan, 0, found)
+        return {
+            plan.variant: self.searched_trial(
+                plan, 0, {knob: middle(found) for knob, found in plan.distributions.items()}
+            )
+            for plan in plans
+        }
 
     def trials_of(self, plan: VariantPlan) -> int:
         """The trials of a variant's or a baseline's search: fewer where it has fewer configurations, or where
@@ -94,14 +96,19 @@ class SearchPlan:
     def turn_of(self, plan: VariantPlan, asked: int) -> float:
         """The search that has the least of this is next: its trials so far, or what they cost, so that
         whenever a sweep is ended all variants have had the same."""
-        return asked * (self.costs.of(self._typical(plan)) if self.equal else 1.0)
+        return asked * (self._prices[plan.variant] if self.equal else 1.0)
+
+    @cached_property
+    def _prices(self) -> dict[str, float]:
+        """What a typical trial of each variant costs; asked for at every turn."""
+        return {variant: self.costs.of(trial) for variant, trial in self.typical().items()}
 
     def _affordable(self, plan: VariantPlan) -> int:
         """As many trials, rounded, as cost what `trials` of the median variant do; at least one."""
         if not self.equal:
             return self.trials
-        median = statistics.median_low([self.costs.of(self._typical(each)) for each in self.variants])
-        share = median / self.costs.of(self._typical(plan))
+        median = statistics.median_low([self._prices[each.variant] for each in self.variants])
+        share = median / self._prices[plan.variant]
         return max(1, round(self.trials * min(1.0, share)))
 
     def repeats(self, plan: VariantPlan) -> int:
@@ -122,7 +129,7 @@ class SearchPlan:
                     f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
                 )
             elif most < self.trials:
-                rate = self.costs.of(self._typical(plan)) / self.costs.epochs_of(plan.variant)
+                rate = self._prices[plan.variant] / self.costs.epochs_of(plan.variant)
                 few.append(
                     f"{plan.variant} gets {plural(count, 'trial')} of {self.trials}, as one costs some"
                     f" {rate:.1f} times as much as one of joint training (search.equal: trials gives it all)"

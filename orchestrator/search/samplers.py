@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 
-from orchestrator.search.configurations import configurations, number_of
+from orchestrator.search.configurations import configurations, inside, number_of
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sections import AUTO_SAMPLER, SAMPLERS
 
@@ -59,11 +59,7 @@ def first_points(name: str, task: Task, default: Mapping[str, Any]) -> list[Mapp
     where it lies in the ranges; of a grid all."""
     if name == "grid":
         return list(islice(configurations(task.distributions), task.trials))
-    try:
-        optuna.trial.create_trial(params=dict(default), distributions=dict(task.distributions), value=0.0)
-    except ValueError:  # it lies outside the ranges
-        return []
-    return [default]
+    return [default] if inside(default, task.distributions) else []
 
 
 def _auto(task: Task) -> BaseSampler:

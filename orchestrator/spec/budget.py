@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from orchestrator.spec.errors import shown
 
+CAPS = ("max_tokens", "max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
+"""The keys that are options, too, and may change on a resume."""
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 
 

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.spec.budget import CAPS
 from orchestrator.spec.errors import KeyPath, SpecError
 from orchestrator.spec.file import SpecFile
 
 _PLACES: dict[str, KeyPath] = {
     **{option: ("resources", option) for option in ("cpus", "gpus")},
-    **{
-        option: ("budget", option)
-        for option in ("max_tokens", "max_hours", "max_gpu_hours", "max_cost", "price", "deadline")
-    },
+    **{option: ("budget", option) for option in CAPS},
     **{option: ("search", option) for option in ("objective", "sampler", "kl_floor")},
 }
 """Options whose key stands in a section."""

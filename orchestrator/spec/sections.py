@@ -50,7 +50,7 @@ class Search(BaseModel):
     @classmethod
     def _known_sampler(cls, value: str) -> str:
         if value not in SAMPLERS and not _IMPORT_PATH.fullmatch(value):
-            rule = f"one of {', '.join(SAMPLERS)}, or an import path such as optuna.samplers:CmaEsSampler"
+            rule = f"one of {', '.join(SAMPLERS)}, or an import path such as optuna.samplers:QMCSampler"
             raise ValueError(f"search.sampler must be {rule}, got {value!r}")
         return value
 

@@ -91,10 +91,11 @@ def test_tokens_are_those_of_all_trials(clock: Clock) -> None:
         one: Any = SimpleNamespace(trial_id=trial)
         keeper.on_trial_result(0, RUNNING, one, {"metrics": {"tokens": tokens}})
     assert keeper.used.tokens == 999.0
+    another: Any = SimpleNamespace(trial_id="b")
     again, _, _ = made(max_tokens=1000.0)
     again.set_state(keeper.get_state())
     for each in (keeper, again):
-        each.on_trial_result(0, RUNNING, SimpleNamespace(trial_id="b"), {"metrics": {"tokens": 501.0}})  # type: ignore[arg-type]
+        each.on_trial_result(0, RUNNING, another, {"metrics": {"tokens": 501.0}})
         clock.now += 2
         each.on_step_begin(1, RUNNING)
         assert each.ended == "budget.max_tokens, 1000, is reached (1e+03)"

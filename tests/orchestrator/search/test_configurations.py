@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.search import Searcher
 
-from orchestrator.search.configurations import alike, configuration, middle, number_of, unseen
+from orchestrator.search.configurations import alike, configuration, inside, middle, number_of, unseen
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -117,3 +117,16 @@ def test_trials_that_run_at_once_differ_though_nothing_is_feasible() -> None:
     asked = [searcher.suggest(f"s{number}") for number in range(3)]
     found = [configuration({knob: config["knobs"][knob] for knob in config["searched"]}) for config in asked]
     assert not any(alike(*pair, plan.distributions) for pair in itertools.combinations(found, 2))
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"a": "S", "b": 4, "c": 0.2}, True),
+        ({"a": "L", "b": 4, "c": 0.2}, False),  # not among the choices
+        ({"a": "S", "b": 10, "c": 0.2}, False),  # beyond the range
+        ({"a": "S", "b": 4}, False),  # not just these knobs
+    ],
+)
+def test_what_lies_inside_the_ranges(params: Mapping[str, object], found: bool) -> None:
+    assert inside(params, FINITE) is found
