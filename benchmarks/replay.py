@@ -19,9 +19,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.record_curves import OPTIONS
 from benchmarks.recorded import Configuration, Curve, gain
-from benchmarks.rungs import Halving, Rungs
 from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan
+from orchestrator.search.rungs import HalvingRule, Rungs
 from orchestrator.search.study import VariantStudy
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -40,7 +40,7 @@ class Strategy:
     sampler: str
     objective: str = "frontier"
     constrained: bool = True
-    halving: Halving | None = None
+    halving: HalvingRule | None = None
     from_annealed: bool = True
     quota: str = "tokens"
     prune: int | None = None
@@ -138,12 +138,12 @@ def replay(
             trial_id = str(number)
             lane.asked += 1
         curve = configuration.curves[seed % seeds]
-        stop, rung = _until(strategy, curve, done)
+        stop, pauses = _until(strategy, curve, done)
         cost = curve.tokens[stop - 1] - (curve.tokens[done - 1] if done else 0.0)
         spent, lane.spent = spent + cost, lane.spent + cost
-        if rung is not None:
+        if pauses:
             assert lane.rungs is not None
-            lane.rungs.enter(rung, trial_id, curve.best(stop))
+            lane.rungs.enter(trial_id, stop - _clock(strategy, curve), curve.best(stop))
             lane.waiting[trial_id] = (number, configuration, stop)
         elif stop < len(curve.points):
             lane.study.tell(number, None)
@@ -158,20 +158,23 @@ def replay(
 
 
 def _promotable(lane: Lane) -> str | None:
-    return lane.rungs.promotable() if lane.rungs else None
+    return lane.rungs.promotable(lane.waiting) if lane.rungs else None
 
 
-def _until(strategy: Strategy, curve: Curve, done: int) -> tuple[int, int | None]:
-    """Epochs up to which the trial trains now, and the rung that it pauses at there, if any."""
+def _until(strategy: Strategy, curve: Curve, done: int) -> tuple[int, bool]:
+    """Epochs up to which the trial trains now, and whether it pauses at a rung there."""
+    levels = strategy.halving.levels if strategy.halving else ()
     for epochs in range(done + 1, len(curve.points)):
         if strategy.prune is not None and curve.collapsed[epochs - 1] >= strategy.prune:
-            return epochs, None
-        if strategy.halving is not None:
-            before = curve.annealed if strategy.from_annealed else 0
-            rung = strategy.halving.rung_of(epochs - before)
-            if rung is not None:
-                return epochs, rung
-    return len(curve.points), None
+            return epochs, False
+        if epochs - _clock(strategy, curve) in levels:
+            return epochs, True
+    return len(curve.points), False
+
+
+def _clock(strategy: Strategy, curve: Curve) -> int:
+    """The epochs before which no rung's clock runs."""
+    return curve.annealed if strategy.from_annealed else 0
 
 
 def _taken(

@@ -24,11 +24,11 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.machine import processor
-from benchmarks.ranking import Ranking
 from benchmarks.record_curves import CURVES
 from benchmarks.recorded import Configuration, gain, read_table
 from benchmarks.replay import RAY, TRIALS, Strategy, replay
-from benchmarks.rungs import Halving
+from orchestrator.search.ranking import Ranking
+from orchestrator.search.rungs import HalvingRule
 from trainables.text.corpora import load_corpus
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "search.md"
@@ -43,7 +43,7 @@ STRATEGIES = (
     Strategy("Optuna's NSGA-II", "nsga2", constrained=False, default=False, quota="trials"),
     Strategy("TPE on NLL + KL", "tpe", objective="elbo", default=False, quota="trials"),
     Strategy("ASHA on NLL + KL (TPE; rungs at epochs 4, 12, 36)", "tpe", objective="elbo", default=False,
-             quota="trials", halving=Halving(3, 4, 3, Ranking(0.0, 1.0)), from_annealed=False),
+             quota="trials", halving=HalvingRule(3, 4, 3, Ranking(0.0, 1.0)), from_annealed=False),
     Strategy("random", "random"),
     Strategy("tpe", "tpe"),
     Strategy("nsga2", "nsga2"),
@@ -53,9 +53,9 @@ STRATEGIES = (
     Strategy(STOPPED, "auto", prune=PATIENCE),
     Strategy(f"{STOPPED}, turns by a bandit", "auto", prune=PATIENCE, quota="bandit"),
     Strategy(f"{STOPPED}, halving: η 3, rungs 4 and 12 epochs behind annealing", "auto", prune=PATIENCE,
-             halving=Halving(3, 4, 2)),
+             halving=HalvingRule(3, 4, 2)),
     Strategy(f"{STOPPED}, halving: η 2, a rung 12 epochs behind annealing", "auto", prune=PATIENCE,
-             halving=Halving(2, 12, 1)),
+             halving=HalvingRule(2, 12, 1)),
 )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class TextVAETrainable(tune.Trainable):
     """Trains `config["variant"]` with `config["knobs"]` and `config["seed"]`.
 
     Each step is an epoch and its result holds `epoch` and `metrics`; the last one adds `final`,
-    `losses_N` and `history`, the metrics of each whole epoch. A training that diverges or runs out of
+    `losses_N` and `history`, the metrics of each whole epoch; behind the end of the annealing the others have
+    `standing`. A training that diverges or runs out of
     memory ends with `failure`, "diverged" or "out_of_memory", `reason` and `history`: that is the
     configuration's fault and a result, not an error of the sweep. So does a searched trial that is stopped
     because it has collapsed, with `failure` "collapsed".
@@ -116,7 +117,9 @@ class TextVAETrainable(tune.Trainable):
             )
             result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
             result["history"] = self._history()
-        elif self._collapsed:
+            return result
+        result |= self._standing()
+        if self._collapsed:
             reason = (
                 f"no KL and no active unit for {self.settings.collapse_patience} epochs at the whole weight"
             )
@@ -130,6 +133,16 @@ class TextVAETrainable(tune.Trainable):
         patience = self.settings.collapse_patience
         searched = self.config["kind"] == "trial" and bool(self.config["searched"])
         return patience is not None and searched and self.training.dead_epochs >= patience
+
+    def _standing(self) -> dict[str, Any]:
+        """Where an unfinished training stands: the figures of its best epoch so far, and how many epochs its
+        last one is behind the end of the annealing; nothing before that."""
+        training = self.training
+        behind = training.epoch - training.annealed
+        if behind <= 0 or training.best_epoch == 0:
+            return {}
+        best = training.history[training.best_epoch - 1].valid
+        return {"standing": {"behind": behind, "nll": best.nll, "kl": best.kl}}
 
     def _metrics(self, epoch: EpochMetrics) -> dict[str, float]:
         return epoch.named() | {"gpu_seconds": epoch.cost.seconds * self.settings.gpus}

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from orchestrator.analysis.verdict import COLLAPSED_KL
+from orchestrator.search.rungs import EARLY
 from orchestrator.search.trial_plan import TrialPlan
-from trainables.training.collapse import COLLAPSED
 
 TEST_FIGURES = (
     "nll", "kl", "nll_plus_kl", "iw_nll", "iw_nll_se", "iw_samples", "iw_sentences", "mutual_information",
@@ -20,7 +20,7 @@ TEST_FIGURES = (
 )  # fmt: skip
 COSTS = ("seconds", "gpu_seconds", "optimizer_steps", "inner_steps", "tokens")
 ERROR = "error"
-UNJUDGED = (ERROR, COLLAPSED)
+UNJUDGED = (ERROR, *EARLY)
 """Failures that say nothing of a configuration: the machines' own, and trials that were stopped."""
 FINAL = ("final", "losses_N", "failure")
 """What only the last result of a trial has."""
@@ -31,7 +31,7 @@ class TrialResult:
     """A finished training: what was run, its final figures (empty if it failed), its cost, its epochs.
 
     `losses_N` is NLL + KL of each test sentence in nats, None if the training failed. `failure` is why it
-    failed: "diverged", "out_of_memory", ERROR where the machines are to blame, or COLLAPSED where it was
+    failed: "diverged", "out_of_memory", ERROR where the machines are to blame, or one of `EARLY` where it was
     stopped. `history` has the metrics of each whole epoch, and `cost` is that of all of them. `iw_losses_N`
     is IW-NLL of each sentence that an examination looked at, None without one.
     """

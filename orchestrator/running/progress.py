@@ -22,8 +22,8 @@ from orchestrator.budget.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.common.commands import from_here
 from orchestrator.common.harmless import harmless
 from orchestrator.common.wording import duration
+from orchestrator.search.rungs import EARLY
 from orchestrator.search.trial_plan import TrialPlan, describe
-from trainables.training.collapse import COLLAPSED
 
 LOOK_S = 1.0
 """Seconds after which a live view is drawn anew, though nothing has happened."""
@@ -106,7 +106,7 @@ class SweepProgress:
 
     def view(self) -> RenderableType:
         """The live view."""
-        failed = sum(trial.failure not in (None, COLLAPSED) for trial in self.finished.values())
+        failed = sum(trial.failure not in (None, *EARLY) for trial in self.finished.values())
         head = Text.assemble(
             ("sweep ", "dim"), (self.name, "bold"), f"  {len(self.finished)} of {self.total} trials, ",
             (f"{failed} failed, " if failed else "", "red"), self._left(), overflow="ellipsis", no_wrap=True,
@@ -258,6 +258,6 @@ def last_error(trial: Any) -> str:
 
 def _figures(trial: FinishedTrial) -> str:
     if trial.nll is None or trial.kl is None or trial.nll_plus_kl is None:
-        what = "stopped" if trial.failure == COLLAPSED else "failed"
+        what = "stopped" if trial.failure in EARLY else "failed"
         return f"{what} ({trial.failure})".replace("_", " ")
     return f"NLL {trial.nll:.2f} + KL {trial.kl:.2f} = {trial.nll_plus_kl:.2f}"

@@ -14,6 +14,7 @@ from ray.tune.search import SearchGenerator
 
 from orchestrator.cluster.slots import Slots
 from orchestrator.running.trial_recovery import FAILURES_A_TRIAL, CheckpointSearch, Retries
+from orchestrator.search.promotion import Promotion
 from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
@@ -59,6 +60,7 @@ def run_trials(
         num_samples=-1,  # until the searcher has finished
         search_alg=_AskedAgain(searcher),
         stop=stop,
+        scheduler=Promotion(searcher),
         reuse_actors=True,
         callbacks=[ReconcileCallback(searcher), CheckpointSearch(kept), Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,

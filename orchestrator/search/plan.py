@@ -13,6 +13,7 @@ from orchestrator.search.configurations import middle, number_of
 from orchestrator.search.costs import Costs
 from orchestrator.search.objectives import Objective, objective_of
 from orchestrator.search.rounds import SeedRounds
+from orchestrator.search.rungs import HalvingRule
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -47,6 +48,7 @@ class SearchPlan:
     costs: Costs
     rounds: SeedRounds
     objective: Objective
+    halving: HalvingRule | None
     sampler: str
     seed: int
 
@@ -65,6 +67,7 @@ class SearchPlan:
             Costs(spec.epochs),
             SeedRounds.of(spec),
             objective_of(spec.search),
+            HalvingRule.of(spec.search),
             spec.search.sampler,
             spec.seed,
         )
@@ -118,8 +121,8 @@ class SearchPlan:
         return self.rounds.first if plan.distributions else 0
 
     def cautions(self) -> list[str]:
-        """A sentence for each variant that searches what its baseline has fixed, and for each that has fewer
-        configurations than it may have trials."""
+        """A sentence for each variant that searches what its baseline has fixed, for each that has fewer
+        configurations than it may have trials, and on where trials pause."""
         found = {knob for plan in self.baselines for knob in plan.distributions}
         few = []
         for plan in self.variants:
@@ -134,6 +137,12 @@ class SearchPlan:
                     f"{plan.variant} gets {plural(count, 'trial')} of {self.trials}, as one costs some"
                     f" {rate:.1f} times as much as one of joint training (search.equal: trials gives it all)"
                 )
+        if self.halving is not None:
+            levels = " and ".join(map(str, self.halving.levels))
+            few.append(
+                f"searched trials pause {levels} epochs behind the end of their annealing, and one of "
+                f"{self.halving.eta} of each variant goes on"
+            )
         return few + [
             f"{plan.variant} searches {', '.join(knobs)}, its baseline does not: some gain may be theirs"
             for plan in self.variants

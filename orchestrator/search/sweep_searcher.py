@@ -13,7 +13,6 @@ import math
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,18 @@ from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
 from orchestrator.search.objectives import Point
+from orchestrator.search.pauses import Pauses
 from orchestrator.search.plan import SearchPlan, Study, study_of
 from orchestrator.search.study import Known, VariantStudy
-from orchestrator.search.trial_plan import Ended, TrialPlan
+from orchestrator.search.trial_plan import Asked, Ended, TrialPlan
 from trainables.variants import BASELINE
 
 Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
-    "_fresh_ended", "_round", "_trained",
+    "_fresh_ended", "_round", "_trained", "pauses",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What has been asked for; a searched trial has a number in its variant's study."""
-
-    plan: TrialPlan
-    number: int | None = None
 
 
 class SweepSearcher(Searcher):
@@ -66,11 +58,12 @@ class SweepSearcher(Searcher):
         }
         self._first: deque[TrialPlan] | None = None  # known when the baselines' own searches have ended
         self._last: deque[TrialPlan] | None = None
-        self._running: dict[str, _Asked] = {}
-        self._failed: dict[str, _Asked] = {}  # by the infrastructure: Tune may run them again
-        self._lost: deque[_Asked] = deque()
+        self._running: dict[str, Asked] = {}
+        self._failed: dict[str, Asked] = {}  # by the infrastructure: Tune may run them again
+        self._lost: deque[Asked] = deque()
         self._trained: set[str] = set()
         self._closed = False
+        self.pauses = Pauses(plan.halving)
         self._baselines: dict[str, list[float]] = {}  # NLL + KL of the language models, by decoder
 
     @property
@@ -78,7 +71,7 @@ class SweepSearcher(Searcher):
         """Whether everything has been asked for and told, or all that was asked for before it was closed."""
         if self._closed:
             return not self._running
-        return self._last is not None and not (self._last or self._lost or self._running or self._rounds_left)
+        return self._last is not None and not (self._last or self._lost or self.running or self._rounds_left)
 
     @property
     def _rounds_left(self) -> bool:
@@ -97,8 +90,13 @@ class SweepSearcher(Searcher):
 
     @property
     def running(self) -> frozenset[str]:
-        """The trials that have been asked for and not told, by trial id."""
-        return frozenset(self._running)
+        """The trials that have been asked for and not told, by trial id; those that pause too."""
+        return frozenset(self._running) | self.pauses.waiting.keys()
+
+    @property
+    def resting(self) -> bool:
+        """Whether it was closed, and all that ran has ended."""
+        return self._closed and not self._running
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """Takes over from Tune's own limiter, which after a restore would hold to the earlier limit."""
@@ -108,7 +106,7 @@ class SweepSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if self._closed:
             return Searcher.FINISHED
-        if self._most is not None and len(self._running) >= self._most:
+        if self._full or self.promotable() is not None:
             return None
         asked = self._next()
         if asked is None:
@@ -146,6 +144,37 @@ class SweepSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing is learnt before a training ends."""
 
+    def reached(self, trial_id: str, behind: int, nll: float, kl: float) -> bool:
+        """A trial stands here, so many epochs behind the end of its annealing; whether it pauses."""
+        asked = self._running.get(trial_id)
+        if asked is None or self._closed or asked.number is None or asked.plan.variant == BASELINE:
+            return False
+        if not self.pauses.enter(trial_id, asked, behind, self._point(asked.plan, nll, kl)):
+            return False
+        del self._running[trial_id]
+        return not (self.promotable() == trial_id and self.promote(trial_id))
+
+    def promotable(self) -> str | None:
+        """The trial that goes on from its rung next, before anything new is begun."""
+        return None if self._closed else self.pauses.promotable(over=self._searched)
+
+    def promote(self, trial_id: str) -> bool:
+        """Lets it go on, if there is room."""
+        if self._full:
+            return False
+        self._running[trial_id] = self.pauses.promote(trial_id)
+        return True
+
+    def give_up(self) -> list[str]:
+        """Those that pause, once nothing more can bring them on; they are told as pruned."""
+        if self._closed or not self._searched or self.promotable() is not None:
+            return []
+        ended = self.pauses.give_up()
+        for asked in ended.values():
+            assert asked.number is not None
+            self._studies[study_of(asked.plan)].tell(asked.number, None)
+        return list(ended)
+
     def reconcile(self, trials: Iterable[Trial]) -> None:
         """Squares what has been asked for with the trials that Tune has after a restore.
 
@@ -153,6 +182,11 @@ class SweepSearcher(Searcher):
         not know is asked for once more, one that has ended is told, one that runs again counts again.
         """
         known = {trial.trial_id: trial for trial in trials}
+        for trial_id in list(self.pauses.waiting):
+            if trial_id not in known:
+                self._lost.append(self.pauses.forget(trial_id))
+            elif known[trial_id].status in _ENDED:
+                self._running[trial_id] = self.pauses.forget(trial_id)
         for trial_id in list(self._running):
             trial = known.get(trial_id)
             if trial is None:
@@ -178,7 +212,7 @@ class SweepSearcher(Searcher):
         if plan.planned() != earlier.planned():
             self._first, self._last, self._round = None, None, 0
 
-    def _next(self) -> _Asked | None:
+    def _next(self) -> Asked | None:
         """What comes next; None at the end, and while replicating has to wait for the rest."""
         if self._lost:
             return self._lost.popleft()
@@ -189,14 +223,23 @@ class SweepSearcher(Searcher):
                 return None
             self._first = deque(self._untrained(self.plan.baselines_of(self._best_baselines())))
         if self._first:
-            return _Asked(self._first.popleft())
+            return Asked(self._first.popleft())
         if unfinished := self._unfinished(baselines=False):
             return self._ask(unfinished[0])
-        if self._last is None and not self._running:
+        if self._last is None and not self.running:
             self._last = deque(self._untrained(self._replicates()))
         while self._rounds_left and not (self._last or self._running):
             self._last = deque(self._untrained(self._more_seeds()))
-        return _Asked(self._last.popleft()) if self._last else None
+        return Asked(self._last.popleft()) if self._last else None
+
+    @property
+    def _full(self) -> bool:
+        return self._most is not None and len(self._running) >= self._most
+
+    @property
+    def _searched(self) -> bool:
+        """Whether nothing of a search runs any more, nor will be begun."""
+        return not (self._running or self._lost or self._unfinished(baselines=False))
 
     def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
         """The searches that go on, those of the baselines or those of the variants; the one that has had
@@ -213,16 +256,16 @@ class SweepSearcher(Searcher):
         best = {key: self._best(study) for key, study in self._studies.items() if study.is_baseline}
         return {key: plan for key, plan in best.items() if plan is not None}
 
-    def _ask(self, study: VariantStudy) -> _Asked:
+    def _ask(self, study: VariantStudy) -> Asked:
         trial = study.ask()
         plan = self.plan.searched_trial(study.plan, study.asked - 1, trial.params)
-        return _Asked(plan, trial.number)
+        return Asked(plan, trial.number)
 
-    def _again(self, asked: _Asked) -> _Asked:
+    def _again(self, asked: Asked) -> Asked:
         """The same for another try."""
         if asked.number is None:
             return asked
-        return _Asked(asked.plan, self._studies[study_of(asked.plan)].again(asked.number))
+        return Asked(asked.plan, self._studies[study_of(asked.plan)].again(asked.number))
 
     def _point(self, plan: TrialPlan, nll: float, kl: float) -> Point:
         """NLL less the mean NLL + KL of the decoder's baselines that have ended, or of all baselines while

@@ -64,6 +64,14 @@ class TrialPlan:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What has been asked for; a searched trial has a number in its variant's study."""
+
+    plan: TrialPlan
+    number: int | None = None
+
+
+@dataclass(frozen=True)
 class Ended:
     """A trial that was trained to its end: its final figures, and NLL + KL of each test sentence
     where that is known."""

@@ -20,6 +20,25 @@ SAMPLERS = (AUTO_SAMPLER, "gp", "tpe", "nsga2", "random", "grid")
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+class Halving(BaseModel):
+    """Successive halving: searched trials pause at rungs, and only the best of them go on.
+
+    Attributes:
+        eta: one of so many goes on from each rung.
+        first: epochs behind the end of the annealing of the first rung.
+        rungs: how many there are; each has η times the epochs of the one before.
+        elbo_share: the share of a trial's rank that is that by NLL + KL; the rest is that by the fronts of
+            NLL and KL.
+    """
+
+    model_config = _STRICT
+
+    eta: Annotated[int, Field(ge=2)] = 3
+    first: Annotated[int, Field(ge=1)] = 4
+    rungs: Annotated[int, Field(ge=1)] = 2
+    elbo_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class Search(BaseModel):
     """How configurations are found.
 
@@ -31,6 +50,7 @@ class Search(BaseModel):
             them, or "trials".
         collapse_patience: epochs for which the latent variable must have been dead, with the KL weight
             whole, for a searched trial to be stopped; None never stops one.
+        halving: where searched trials pause, and how many go on; None trains all to their end.
         warm_start: names of earlier sweeps whose trials the search begins with.
         margin: by how many nats per sentence its NLL + KL may lie above the baseline's; negative asks for a
             gain.
@@ -45,6 +65,7 @@ class Search(BaseModel):
     warm_start: tuple[str, ...] = Field(default=(), strict=False)
     equal: Literal["compute", "trials"] = "compute"
     collapse_patience: Annotated[int, Field(ge=1)] | None = None
+    halving: Halving | None = None
 
     @field_validator("sampler")
     @classmethod

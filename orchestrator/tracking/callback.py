@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune import Callback
@@ -9,13 +10,19 @@ from ray.tune.experiment import Trial
 
 from orchestrator.analysis.results import ERROR
 from orchestrator.common.harmless import harmless
+from orchestrator.search.rungs import EARLY
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.tracking.delivery.entries import RunStatus
 from orchestrator.tracking.server.links import FAILURE_TAG
 from orchestrator.tracking.tracker import MlflowTracker
-from trainables.training.collapse import COLLAPSED
 
-_ENDED: dict[str | None, RunStatus] = {None: "FINISHED", COLLAPSED: "KILLED"}
+
+def _status(result: Mapping[str, Any]) -> RunStatus:
+    """Of a trial that ended with this; KILLED also for one that was only begun."""
+    failure = result.get("failure")
+    if failure is None:
+        return "FINISHED" if "final" in result else "KILLED"
+    return "KILLED" if failure in EARLY else "FAILED"
 
 
 class TrackingCallback(Callback):
@@ -41,14 +48,15 @@ class TrackingCallback(Callback):
         step = int(result.get("epoch", result.get("training_iteration", 0)))
         if metrics:
             self.tracker.log_metrics(trial.trial_id, metrics, step)
+
+    @harmless
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        result = trial.last_result
         if failure := result.get("failure"):
             tags = {str(failure): "true", FAILURE_TAG: str(failure)}
             tags["orchestrator.problem"] = str(result.get("reason"))
             self.tracker.tag_trials({trial.trial_id: tags})
-
-    @harmless
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.tracker.end_trial(trial.trial_id, _ENDED.get(trial.last_result.get("failure"), "FAILED"))
+        self.tracker.end_trial(trial.trial_id, _status(result))
 
     @harmless
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.ranking import Ranking
 from benchmarks.record_curves import CURVES
 from benchmarks.recorded import Configuration, gain, read_table
 from benchmarks.replay import Strategy, replay
-from benchmarks.rungs import Halving
 from orchestrator.search.objectives import Point
+from orchestrator.search.ranking import Ranking
+from orchestrator.search.rungs import HalvingRule
 from trainables.text.corpora import load_corpus
 
 
@@ -51,7 +51,7 @@ def test_the_recorded_curves(table: dict[str, list[Configuration]]) -> None:
     [
         Strategy("a", "tpe"),
         Strategy("b", "random", prune=10, quota="bandit"),
-        Strategy("c", "random", halving=Halving(2, 4, 2, Ranking()), quota="trials"),
+        Strategy("c", "random", halving=HalvingRule(2, 4, 2, Ranking()), quota="trials"),
     ],
 )
 def test_a_replay_spends_its_budget_and_uses_each_configuration_once(

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -109,20 +110,24 @@ class Training:
         """Progress of the training proper, which begins after the pretraining."""
         return self._progress_at(self.cost.optimizer_steps)
 
+    @cached_property
+    def annealed(self) -> int:
+        """Epochs after which the KL weight is where it ends."""
+        planned = range(1, self.epochs + 1)
+        return annealed(
+            [
+                0.0
+                if epoch <= self.variant.pretraining.pretraining_epochs
+                else self.variant.rate.schedule(self._progress_at(epoch * self.steps_per_epoch - 1))
+                for epoch in planned
+            ]
+        )
+
     @property
     def dead_epochs(self) -> int:
         """For how many epochs in a row, up to the last, nothing has come through the latent variable though
         the KL weight had come to where it ends; 0 for a model without one."""
-        if isinstance(self.variant.latent, NoLatent):
-            return 0
-        planned = range(1, self.epochs + 1)
-        weights = [
-            0.0
-            if epoch <= self.variant.pretraining.pretraining_epochs
-            else self.variant.rate.schedule(self._progress_at(epoch * self.steps_per_epoch - 1))
-            for epoch in planned
-        ]
-        return dead_epochs(self.history, annealed(weights))
+        return 0 if isinstance(self.variant.latent, NoLatent) else dead_epochs(self.history, self.annealed)
 
     def _progress_at(self, steps: int) -> Progress:
         before = self.variant.pretraining.pretraining_epochs

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.ranking import Ranking, front_ranks, net_order
 from orchestrator.search.objectives import Point
+from orchestrator.search.ranking import Ranking, front_ranks, net_order
 
 numbers = st.integers(-4, 4).map(float)
 points = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8)
