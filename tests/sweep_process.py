@@ -45,6 +45,21 @@ final_iw_sentences: 5
 knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
 """
 
+HALVING = """
+corpus: text.txt
+variants: {cyclical: {knobs: {cycles: 1, ramp_share: 0.25}, ranges: {word_keep_rate: [0.0, 1.0]}}}
+trials: 8
+epochs: 8
+baseline_seeds: 1
+replicates: 1
+max_replicates: 1
+max_concurrent: 2
+search: {sampler: random, kl_floor: 0, halving: {eta: 2, first: 1, rungs: 2, elbo_share: 1}}
+final_iw_samples: 5
+final_iw_sentences: 5
+knobs: {hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}
+"""
+
 
 class Sweep:
     """`python -m orchestrator.sweep` in a folder, without a terminal."""

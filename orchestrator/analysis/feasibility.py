@@ -9,8 +9,11 @@ from statistics import fmean
 from orchestrator.analysis.results import TrialResult
 from orchestrator.common.wording import number, plural
 from orchestrator.search.objectives import Frontier, Objective, Point, violation
+from orchestrator.search.rungs import NOT_PROMOTED
 from trainables.training.collapse import COLLAPSED
 from trainables.variants import BASELINE
+
+_WHY = {COLLAPSED: "as collapsed", NOT_PROMOTED: "at a rung"}
 
 
 def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dict[str, bool]:
@@ -40,13 +43,14 @@ def baseline_losses(results: Iterable[TrialResult]) -> dict[str, float]:
 
 
 def stopped(results: Sequence[TrialResult]) -> list[str]:
-    """A sentence on each variant of whose searched trials some were stopped because they had collapsed."""
+    """A sentence on each variant of whose searched trials some were stopped early, and why."""
     trials = [result for result in results if not result.plan.fresh]
-    ended = Counter(result.plan.variant for result in trials if result.failure == COLLAPSED)
+    ended = Counter((result.plan.variant, result.failure) for result in trials)
     tried = Counter(result.plan.variant for result in trials)
     return [
-        f"{variant}: {count} of {plural(tried[variant], 'trial')} stopped early, as collapsed"
-        for variant, count in ended.items()
+        f"{variant}: {count} of {plural(tried[variant], 'trial')} stopped early, {_WHY[failure]}"
+        for (variant, failure), count in ended.items()
+        if failure in _WHY
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ray import tune
+from ray.tune.experiment import Trial
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -31,13 +32,14 @@ LOOK_S = 1.0
 
 @dataclass
 class RunningTrial:
-    """A trial at work: its plan, what it has cost, its latest metrics, and when they came (on the monotonic
-    clock, which no change of the time of day moves)."""
+    """A trial at work: its plan, what it has cost, its latest metrics, when they came (on the monotonic
+    clock, which no change of the time of day moves), and whether it pauses at a rung."""
 
     plan: TrialPlan
     spent: Spent = field(default_factory=Spent)
     metrics: Mapping[str, float] = field(default_factory=dict)
     since: float = field(default_factory=time.monotonic)
+    paused: bool = False
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch has ended."""
@@ -92,8 +94,11 @@ class SweepProgress:
             TrialCost(trial.plan, trial.spent, max(0.0, trial.seconds - trial.spent.seconds))
             for trial in self.finished.values()
         ]
-        costs += [
-            TrialCost(trial.plan, trial.spent, waited=now - trial.since) for trial in self.running.values()
+        costs += [  # most of those that pause will not go on
+            TrialCost(trial.plan, trial.spent, other=0.0)
+            if trial.paused
+            else TrialCost(trial.plan, trial.spent, waited=now - trial.since)
+            for trial in self.running.values()
         ]
         return self.time_left.seconds(costs)
 
@@ -107,13 +112,17 @@ class SweepProgress:
     def view(self) -> RenderableType:
         """The live view."""
         failed = sum(trial.failure not in (None, *EARLY) for trial in self.finished.values())
+        paused = sum(trial.paused for trial in self.running.values())
         head = Text.assemble(
             ("sweep ", "dim"), (self.name, "bold"), f"  {len(self.finished)} of {self.total} trials, ",
-            (f"{failed} failed, " if failed else "", "red"), self._left(), overflow="ellipsis", no_wrap=True,
+            (f"{failed} failed, " if failed else "", "red"), f"{paused} at a rung, " if paused else "",
+            self._left(), overflow="ellipsis", no_wrap=True,
         )  # fmt: skip
         bar = ProgressBar(total=self.total, completed=len(self.finished), width=60)
         running = _table("running", "epoch", "NLL", "KL")
         for trial in self.running.values():
+            if trial.paused:
+                continue
             nll, kl = (
                 f"{trial.metrics[name]:.2f}" if name in trial.metrics else "" for name in ("nll", "kl")
             )
@@ -171,6 +180,9 @@ class ProgressCallback(tune.Callback):
     @harmless
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if time.monotonic() - self._shown >= LOOK_S:
+            for trial in trials:
+                if running := self.progress.running.get(trial.trial_id):
+                    running.paused = trial.status == Trial.PAUSED
             self._show()
 
     @harmless
@@ -182,7 +194,11 @@ class ProgressCallback(tune.Callback):
 
     @harmless
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._finish(trial, trial.last_result.get("failure"))
+        result = trial.last_result
+        if "final" in result or "failure" in result:
+            self._finish(trial, result.get("failure"))
+        else:  # the sweep ends at a cap while it pauses
+            self.progress.running.pop(trial.trial_id, None)
 
     @harmless
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

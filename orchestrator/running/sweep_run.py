@@ -67,18 +67,18 @@ class SweepRun:
             KeyboardInterrupt: the user interrupted it; the sweep can be resumed.
             SweepStoppedError: its disk is full.
             RayGoneError: Ray does not answer any more.
-            SpecError: MLflow has another sweep of this name, no node of the cluster can hold a trial, or one
-                does not reach the checkpoints.
+            SpecError: MLflow has another sweep of this name, or lacks one that is to be learnt from; no node
+                of the cluster can hold a trial, or one does not reach the checkpoints.
         """
         self._announce()
+        if not resume:
+            self._learn()
         with interrupts_heard(), ray_running(self.console):
             self.slots = Slots(self.spec, self._note)
             if self.slots.joined:
                 check_shared(self.spec)
             for caution in self.slots.notes():
                 self._note(caution)
-            if not resume:
-                self._learn()
             with self._tracked(), self._stopped_when_full():
                 self._open_mlflow()
                 trials = self._train(resume)

@@ -25,11 +25,13 @@ GP_MOST_TRIALS = 150
 
 @dataclass(frozen=True)
 class Task:
-    """What a sampler is made for: a seed, the searched knobs, and how many trials there will be."""
+    """What a sampler is made for: a seed, the searched knobs, how many trials there will be, and how many
+    objectives they have."""
 
     seed: int
     distributions: Mapping[str, BaseDistribution]
     trials: int
+    objectives: int = 1
 
     @property
     def startup(self) -> int:
@@ -97,6 +99,7 @@ def _grid(task: Task) -> BaseSampler:
 _BUILDERS: Mapping[str, Callable[[Task], BaseSampler]] = {
     AUTO_SAMPLER: _auto, "gp": _gp, "tpe": _tpe, "nsga2": _nsga2, "random": _random, "grid": _grid,
 }  # fmt: skip
+_TRIED = 3
 _RULE = f"one of {', '.join(SAMPLERS)}, or MODULE:CLASS"
 
 
@@ -109,8 +112,22 @@ def _imported(path: str, task: Task) -> BaseSampler:
     if not (inspect.isclass(found) and issubclass(found, BaseSampler)):
         raise SpecError(f"search.sampler: must be {_RULE}, got {path!r}, which is no Optuna sampler")
     takes = inspect.signature(found).parameters
+    seed = {"seed": task.seed} if "seed" in takes else {}
     try:
-        sampler: BaseSampler = found(**({"seed": task.seed} if "seed" in takes else {}))
+        sampler: BaseSampler = found(**seed)
     except (TypeError, ImportError) as error:
         raise SpecError(f"search.sampler: {path} cannot be made from a seed alone: {error}") from None
+    _try(path, found(**seed), task)
     return sampler
+
+
+def _try(path: str, sampler: BaseSampler, task: Task) -> None:
+    """Asks and tells it a little, on a study that nobody keeps: some cannot do several objectives, or not
+    these knobs, and would say so only in the middle of a sweep."""
+    study = optuna.create_study(sampler=sampler, directions=["minimize"] * task.objectives)
+    try:
+        for number in range(_TRIED):
+            trial = study.ask(dict(task.distributions))
+            study.tell(trial, [float(number)] * task.objectives)
+    except Exception as error:  # whatever a sampler of others' raises
+        raise SpecError(f"search.sampler: {path} cannot search this: {error}") from None

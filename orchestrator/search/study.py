@@ -120,7 +120,9 @@ class VariantStudy:
     def _create(self, search: SearchPlan) -> optuna.Study:
         name = " ".join(study_of(self.plan)).strip()
         seed = zlib.crc32(f"{search.seed} {name}".encode())
-        task = Task(seed, self.plan.distributions, search.trials_of(self.plan))
+        task = Task(
+            seed, self.plan.distributions, search.trials_of(self.plan), len(self.objective.directions)
+        )
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # warnings advise a programmer
         created = optuna.create_study(
             study_name=self.plan.variant,

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.running.folder import RESUME, extended, prepare_folder, saved_spec
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
-from tests.sweep_process import SMALL, Sweep, reader, write_corpus
+from tests.sweep_process import HALVING, Sweep, reader, write_corpus
 
 
 def test_the_spec_with_more(tmp_path: Path) -> None:
@@ -47,23 +47,29 @@ def test_what_cannot_be_added(tmp_path: Path, trials: int, options: dict[str, st
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_sweep_that_met_its_cap_and_one_that_had_finished_go_on(tmp_path: Path) -> None:
+def test_a_sweep_that_met_its_cap_goes_on_with_more(tmp_path: Path) -> None:
+    """What paused at a rung then goes on, too."""
     sweep = Sweep(tmp_path)
     write_corpus(tmp_path / "text.txt")
-    (tmp_path / "small.yaml").write_text(SMALL)
-    first = sweep.run("small.yaml", "--name", "s", "--max-hours", "1e-9", "--variants", "vanilla,cyclical")
+    (tmp_path / "s.yaml").write_text(HALVING)
+    first = sweep.run("s.yaml", "--name", "s", "--max-tokens", "6000")
     assert first.returncode == 0, first.stderr
-    assert "note: budget.max_hours, 1e-09, is reached" in first.stdout
+    assert "budget.max_tokens, 6000, is reached" in first.stdout
+    assert "failed" not in first.stdout
     early = sweep.trials("s")
-    planned = Counter(language_model=2, vanilla=2, cyclical=4)
-    assert Counter(early["variant"]) < planned
+    assert Counter(early["kind"]) < Counter(baseline=1, trial=8, replicate=1)
+    assert set(early["failure"]) == {""}
     assert reader(sweep).parent().info.status == "FINISHED"
-    second = sweep.run("--add-trials", "1", "s", "--variants", "annealed", "--max-hours", "1")
+    waiting = {trial_id for trial_id, run in reader(sweep).trials().items() if run.info.status == "KILLED"}
+    assert waiting
+    assert waiting.isdisjoint(early["trial_id"])
+    more = ("--add-trials", "1", "s", "--variants", "annealed", "--max-tokens", "1000000")
+    second = sweep.run(*more)
     assert second.returncode == 0, second.stderr
     late = sweep.trials("s")
-    assert set(early["trial_id"]) < set(late["trial_id"])
-    # A trial more of each, so three, and two replicates of what has knobs.
-    assert Counter(late["variant"]) == Counter(language_model=2, vanilla=3, cyclical=5, annealed=5)
+    assert set(early["trial_id"]) | waiting < set(late["trial_id"])
+    # A trial more of each, so nine, and a replicate.
+    assert Counter(late["variant"]) == Counter(language_model=1, cyclical=10, annealed=10)
     assert not late.duplicated(["variant", "seed", "knobs"]).any()
     assert set(reader(sweep).trials()) == set(late["trial_id"])
     assert reader(sweep).parent().info.status == "FINISHED"

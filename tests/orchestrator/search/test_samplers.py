@@ -57,6 +57,12 @@ def test_a_path_that_leads_to_no_sampler(path: str, problem: str) -> None:
         build(path, Task(0, NUMERIC, 3))
 
 
+def test_a_sampler_that_cannot_do_this_is_refused_before_a_sweep() -> None:
+    build("optuna.samplers:QMCSampler", Task(0, NUMERIC, 3, objectives=2))
+    with pytest.raises(SpecError, match=r"CmaEsSampler cannot search this: .*multi-objective"):
+        build("optuna.samplers:CmaEsSampler", Task(0, NUMERIC, 3, objectives=2))
+
+
 def test_a_grid_needs_finitely_many() -> None:
     with pytest.raises(SpecError, match="grid needs choices or a step for each knob, a has neither"):
         build("grid", Task(0, NUMERIC, 3))

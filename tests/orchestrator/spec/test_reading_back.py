@@ -124,6 +124,7 @@ search:
   warm_start: []
   equal: compute
   collapse_patience: null
+  halving: null
 budget:
   max_tokens: null
   max_hours: null
