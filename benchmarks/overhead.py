@@ -36,13 +36,14 @@ from rich.console import Console
 from benchmarks.machine import processor
 from orchestrator.cluster.ray_session import ray_running
 from orchestrator.cluster.slots import Slots
-from orchestrator.running import tune_trials
 from orchestrator.running.folder import prepare_folder
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.callback import TrackingCallback
 from orchestrator.tracking.tracker import MlflowTracker
+from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.tune_trials import run_trials
 from trainables.text.grammar import embedded_corpus
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "overhead.md"
@@ -111,7 +112,10 @@ def ours(
         callbacks.append(TrackingCallback(tracker))
     corpus = embedded_corpus(0, (20, 10, 10))
     slots = Slots(spec, print)
-    tune_trials.run_trials(spec, corpus, searcher, _Never(), callbacks, slots=slots, resume=False)
+    outcomes = Outcomes(spec.checkpoint_folder)
+    run_trials(
+        spec, corpus, searcher, outcomes, _Never(), callbacks, slots=slots, resume=False, trainable=Sleeper
+    )
     assert len(pulse.beats) == trials
     if tracker is not None:
         tracker.finish_sweep(status="FINISHED")
@@ -188,7 +192,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = options.parse_args(arguments)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tune_trials.TextVAETrainable = Sleeper  # type: ignore[misc,assignment]
     ideal = TRIALS * STEPS * STEP_S / AT_ONCE
     seconds: dict[str, list[float]] = {name: [] for name in RUNS}
     with ray_running(Console()):

@@ -27,7 +27,8 @@ from tests.paths import ROOT
 MAY_IMPORT = {
     "orchestrator": "orchestrator.running",
     "orchestrator.running": "orchestrator.examination orchestrator.recorded orchestrator.budget"
-    " orchestrator.cluster",
+    " orchestrator.trials",
+    "orchestrator.trials": "orchestrator.cluster orchestrator.search",
     "orchestrator.budget": "orchestrator.search",
     "orchestrator.cluster": "orchestrator.spec trainables",
     "orchestrator.recorded": "orchestrator.tracking orchestrator.analysis.sweeps",

@@ -15,7 +15,6 @@ from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 
 SECONDS_BETWEEN_LOOKS = 2.0
-MANY = 10_000
 PATIENCE_S = 60.0
 """So long nothing may run before it is said what is waited for."""
 
@@ -55,12 +54,6 @@ class Slots(tune.Callback):
         """Trials to ask for, so that the cluster grows."""
         most = self.spec.max_concurrent
         return self.capacity.asks_for(self.spec.resources) if most is None else most
-
-    @property
-    def pending(self) -> int:
-        """Trials that may wait for room at once. A cluster sees what waits, and grows: there it is `asked`
-        that limits them."""
-        return MANY if self.joined else 1
 
     def notes(self) -> list[str]:
         """What people should know before the first trial."""

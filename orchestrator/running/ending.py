@@ -26,6 +26,7 @@ from orchestrator.tracking.server.links import ui_command
 from orchestrator.tracking.shown.note import note
 from orchestrator.tracking.shown.trial import run_tags
 from orchestrator.tracking.tracker import MlflowTracker
+from orchestrator.trials.outcomes import Outcomes
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Ending:
 
     examiner: Examiner
     tracker: MlflowTracker
+    outcomes: Outcomes
     console: Console
 
     @property
@@ -54,7 +56,7 @@ class Ending:
         Raises:
             KeyboardInterrupt: the user interrupted it, before or meanwhile; the sweep can be resumed.
         """
-        results = [result_of(trial, running=trial.trial_id in running) for trial in trials]
+        results = [self._result(trial, running=trial.trial_id in running) for trial in trials]
         checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
         finished = any(result.final for result in results)
         if complete and finished:
@@ -88,6 +90,18 @@ class Ending:
             self.console.print("no trial finished: the failures are in trials.csv and in MLflow", style="red")
         lost = [result for result in results if result.failure == ERROR]
         return Status.DONE if finished and not lost and delivery.complete else Status.PARTLY
+
+    def _result(self, trial: Trial, *, running: bool) -> TrialResult:
+        """What came of a trial of Tune's; nothing final while it runs."""
+        result = dict(trial.last_result or {})
+        if running:
+            for name in FINAL:
+                result.pop(name, None)
+        else:
+            result |= self.outcomes.of(trial.trial_id)
+        return TrialResult.from_tune(
+            trial.trial_id, trial.config, result, errored=trial.status == Trial.ERROR
+        )
 
     def _report(self, results: Sequence[TrialResult]) -> Report:
         corpus = self.examiner.corpus
@@ -133,11 +147,3 @@ def say_links(console: Console, tracker: MlflowTracker) -> None:
     for what, link in (("compare", tracker.comparison_link), ("runs", tracker.link)):
         if link:
             console.print(f"  {what}: {link}", highlight=False, soft_wrap=True, markup=False)
-
-
-def result_of(trial: Trial, *, running: bool) -> TrialResult:
-    """What came of a trial of Tune's; nothing final while it runs."""
-    result = dict(trial.last_result or {})
-    for name in FINAL if running else ():
-        result.pop(name, None)
-    return TrialResult.from_tune(trial.trial_id, trial.config, result, errored=trial.status == Trial.ERROR)

@@ -6,7 +6,10 @@ decided it. What is clear, or behind, gets none. `SeedRounds` says how the level
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.analysis.frontier import configurations
 from orchestrator.analysis.results import TrialResult, losses_by_trial, runs_frame
@@ -15,13 +18,16 @@ from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.trial_plan import Ended, TrialPlan
 
 
-def undecided(rounds: SeedRounds, ended: Sequence[Ended]) -> list[TrialPlan]:
+def undecided(
+    rounds: SeedRounds, losses: Callable[[str], NDArray[np.float32] | None], ended: Sequence[Ended]
+) -> list[TrialPlan]:
     """A replicate of each configuration that needs more.
 
     Args:
+        losses: NLL + KL of each test sentence of a trial, where that is known.
         ended: all trials on seeds that took no part in the search.
     """
-    results = [TrialResult(each.trial_id, each.plan, each.final, {}, each.losses_N) for each in ended]
+    results = [TrialResult(each.trial_id, each.plan, each.final, {}, losses(each.trial_id)) for each in ended]
     if not results:
         return []
     table = configurations(runs_frame(results), losses_by_trial(results), rounds=rounds)

@@ -28,7 +28,6 @@ from orchestrator.running.ending import Ending, say_links
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.seed_rounds import undecided
 from orchestrator.running.storage_guard import StorageGuard
-from orchestrator.running.tune_trials import run_trials
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.errors import SpecError
@@ -36,6 +35,8 @@ from orchestrator.spec.sweep_spec import SPEC_FILE, SweepSpec
 from orchestrator.tracking.about import corpus_input, sweep_params, write_about
 from orchestrator.tracking.callback import TrackingCallback
 from orchestrator.tracking.tracker import MlflowTracker
+from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.tune_trials import run_trials
 from trainables.text.splits import Corpus
 
 FAREWELL_S = 5.0
@@ -52,7 +53,8 @@ class SweepRun:
     def __init__(self, spec: SweepSpec, corpus: Corpus) -> None:
         self.spec, self.corpus = spec, corpus
         self.plan = SearchPlan.of(spec, corpus.longest)
-        self.searcher = SweepSearcher(self.plan, partial(undecided, self.plan.rounds))
+        self.outcomes = Outcomes(spec.checkpoint_folder)
+        self.searcher = SweepSearcher(self.plan, partial(undecided, self.plan.rounds, self.outcomes.losses_N))
         self.console = Console()
         self.problem: str | None = None
         """What stopped it."""
@@ -182,6 +184,7 @@ class SweepRun:
                     self.spec,
                     self.corpus,
                     self.searcher,
+                    self.outcomes,
                     guard,
                     [shown, TrackingCallback(self.tracker), self.slots, keeper],
                     slots=self.slots,
@@ -202,7 +205,7 @@ class SweepRun:
             self.tracker.close(FAREWELL_S)
             return Status.GONE
         examiner = Examiner(self.spec, self.corpus, self.slots.asked)
-        ending = Ending(examiner, self.tracker, self.console)
+        ending = Ending(examiner, self.tracker, self.outcomes, self.console)
         try:
             return ending.of(trials, self.searcher.running, complete=self.searcher.finished)
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestrator.search.objectives import Point
@@ -34,12 +35,15 @@ class Pauses:
         self.waiting[trial_id] = asked
         return True
 
-    def promotable(self, *, over: bool) -> str | None:
-        """The trial to go on with next. When the search is `over` the best of each rung goes on, of however
-        few, so that every variant comes to its end."""
+    def promotable(self, is_idle: Callable[[Study], bool]) -> str | None:
+        """The trial to go on with next. When nothing else of a search will happen, the best of each of its
+        rungs goes on, of however few, so that every variant comes to its end."""
         if not self.waiting:
             return None
-        found = (rungs.promotable(self.waiting.keys(), least=int(over)) for rungs in self.rungs.values())
+        found = (
+            rungs.promotable(self.waiting.keys(), least=int(is_idle(study)))
+            for study, rungs in self.rungs.items()
+        )
         return next((trial_id for trial_id in found if trial_id is not None), None)
 
     def promote(self, trial_id: str) -> Asked:
@@ -54,9 +58,10 @@ class Pauses:
         self.rungs[study_of(asked.plan)].forget(trial_id)
         return asked
 
-    def give_up(self) -> dict[str, Asked]:
-        """All that wait will do so for ever; which they are."""
-        ended, self.waiting = self.waiting, {}
+    def give_up(self, is_idle: Callable[[Study], bool]) -> dict[str, Asked]:
+        """Those of idle searches will wait for ever; which they are."""
+        ended = {id_: asked for id_, asked in self.waiting.items() if is_idle(study_of(asked.plan))}
+        self.waiting = {id_: asked for id_, asked in self.waiting.items() if id_ not in ended}
         self.given_up |= {
             trial_id: self.rungs[study_of(asked.plan)].place(trial_id) for trial_id, asked in ended.items()
         }

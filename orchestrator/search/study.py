@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.search.configurations import Configuration, alike, configuration, number_of, unseen
 from orchestrator.search.objectives import Elbo, Objective, Point, violation
@@ -87,7 +87,7 @@ class VariantStudy:
         if point is None or not point.finite:
             self.optuna.tell(number, state=otherwise)
             return
-        trial = optuna.trial.Trial(self.optuna, self.optuna.trials[number]._trial_id)
+        trial = optuna.trial.Trial(self.optuna, self._trials[number]._trial_id)
         for name, amount in self.objective.constraints(point).items():
             trial.set_constraint(name, amount)
         self.optuna.tell(number, self.objective.values(point))
@@ -100,7 +100,7 @@ class VariantStudy:
     def again(self, number: int) -> int:
         """The same configuration for another try, under a number of its own: a trial that was told FAIL
         cannot be told anything else."""
-        return self._begun(self.optuna.trials[number].params)
+        return self._begun(self._trials[number].params)
 
     def _begun(self, params: Mapping[str, Any]) -> int:
         """A trial that runs with these values; its number."""
@@ -110,7 +110,12 @@ class VariantStudy:
                 state=TrialState.RUNNING, params=dict(params), distributions=distributions
             )
         )
-        return len(self.optuna.trials) - 1
+        return len(self._trials) - 1
+
+    @property
+    def _trials(self) -> list[FrozenTrial]:
+        """As they are: `study.trials` copies all of them."""
+        return self.optuna.get_trials(deepcopy=False)
 
     def rank(self, point: Point) -> tuple[float, float]:
         """What is replicated is the least of these: what keeps to the constraints, then the lowest NLL + KL

@@ -1,10 +1,11 @@
 """SweepSearcher: Optuna's ask and tell, in the order of a sweep, as a Ray Tune searcher.
 
 First the baselines, after a search of their own where they have one; then the search, one study a variant, in
-turns and with equal budgets; then each variant's best configuration once more on fresh seeds, and again while
-these do not decide. NLL is that on validation less NLL + KL of the baseline with the same decoder: what
-counts is the gain, not the decoder's strength. What is asked depends on the seed and on what has been told
-alone, and the whole state, samplers included, travels in the searcher's checkpoint.
+turns and with equal budgets; then each variant's best configuration once more on fresh seeds, as soon as its
+own search is over, and again while these do not decide. NLL is that on validation less NLL + KL of the
+baseline with the same decoder: what counts is the gain, not the decoder's strength. What is asked depends on
+the seed and on what has been told alone, and the whole state, samplers included, travels in the searcher's
+checkpoint.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from __future__ import annotations
 import math
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
-from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
@@ -33,13 +33,13 @@ Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
-    "_fresh_ended", "_round", "_trained", "pauses",
+    "_fresh_ended", "_round", "_trained", "pauses", "_replicated",
 )  # fmt: skip
 
 
 class SweepSearcher(Searcher):
-    """See the module. `suggest` returns None while as many run as may, and while it waits for everything
-    to end before replicating.
+    """See the module. `suggest` returns None while as many run as may, and while it waits for what must end
+    before something else can begin.
 
     Args:
         undecided: from what has run on seeds that took no part in the search, a trial of each configuration
@@ -57,7 +57,8 @@ class SweepSearcher(Searcher):
             study_of(each): VariantStudy(each, plan) for each in (*plan.baselines, *plan.variants)
         }
         self._first: deque[TrialPlan] | None = None  # known when the baselines' own searches have ended
-        self._last: deque[TrialPlan] | None = None
+        self._last: deque[TrialPlan] = deque()  # on fresh seeds
+        self._replicated: set[Study] = set()
         self._running: dict[str, Asked] = {}
         self._failed: dict[str, Asked] = {}  # by the infrastructure: Tune may run them again
         self._lost: deque[Asked] = deque()
@@ -71,7 +72,12 @@ class SweepSearcher(Searcher):
         """Whether everything has been asked for and told, or all that was asked for before it was closed."""
         if self._closed:
             return not self._running
-        return self._last is not None and not (self._last or self._lost or self.running or self._rounds_left)
+        return self._asked_for_all and not (self._last or self._lost or self.running)
+
+    @property
+    def _asked_for_all(self) -> bool:
+        """Whether all is known that will ever be asked for."""
+        return not self._rounds_left and self._replicated >= self._searches()
 
     @property
     def _rounds_left(self) -> bool:
@@ -110,7 +116,7 @@ class SweepSearcher(Searcher):
             return None
         asked = self._next()
         if asked is None:
-            return Searcher.FINISHED if self._last is not None and not self._rounds_left else None
+            return Searcher.FINISHED if self._asked_for_all else None
         self._running[trial_id] = asked
         self._trained.add(_identity(asked.plan))
         return asked.plan.config()
@@ -129,7 +135,7 @@ class SweepSearcher(Searcher):
             self._failed[trial_id] = asked
             self._trained.discard(_identity(asked.plan))
         if final and asked.plan.fresh:
-            self._fresh_ended.append(Ended(trial_id, asked.plan, final, (result or {}).get("losses_N")))
+            self._fresh_ended.append(Ended(trial_id, asked.plan, final))
         nll, kl = (final.get(f"best/{name}", math.nan) for name in ("nll", "kl"))
         if asked.number is None:
             if asked.plan.kind == "baseline" and math.isfinite(nll + kl):
@@ -156,7 +162,7 @@ class SweepSearcher(Searcher):
 
     def promotable(self) -> str | None:
         """The trial that goes on from its rung next, before anything new is begun."""
-        return None if self._closed else self.pauses.promotable(over=self._searched)
+        return None if self._closed else self.pauses.promotable(self._is_idle)
 
     def promote(self, trial_id: str) -> bool:
         """Lets it go on, if there is room."""
@@ -167,9 +173,9 @@ class SweepSearcher(Searcher):
 
     def give_up(self) -> list[str]:
         """Those that pause, once nothing more can bring them on; they are told as pruned."""
-        if self._closed or not self._searched or self.promotable() is not None:
+        if self._closed or self.promotable() is not None:
             return []
-        ended = self.pauses.give_up()
+        ended = self.pauses.give_up(self._is_idle)
         for asked in ended.values():
             assert asked.number is not None
             self._studies[study_of(asked.plan)].tell(asked.number, None)
@@ -210,7 +216,8 @@ class SweepSearcher(Searcher):
         vars(self).update(state)
         self.plan, self._studies = plan, {**studies, **self._studies}
         if plan.planned() != earlier.planned():
-            self._first, self._last, self._round = None, None, 0
+            self._first, self._last, self._round = None, deque(), 0
+            self._replicated = set()
 
     def _next(self) -> Asked | None:
         """What comes next; None at the end, and while replicating has to wait for the rest."""
@@ -226,20 +233,36 @@ class SweepSearcher(Searcher):
             return Asked(self._first.popleft())
         if unfinished := self._unfinished(baselines=False):
             return self._ask(unfinished[0])
-        if self._last is None and not self.running:
-            self._last = deque(self._untrained(self._replicates()))
-        while self._rounds_left and not (self._last or self._running):
-            self._last = deque(self._untrained(self._more_seeds()))
+        if over := self._over():
+            self._replicated |= over
+            self._last.extend(self._untrained(self._replicates(over)))
+        while self._rounds_left and not (self._last or self.running):
+            self._last.extend(self._untrained(self._more_seeds()))
         return Asked(self._last.popleft()) if self._last else None
 
     @property
     def _full(self) -> bool:
         return self._most is not None and len(self._running) >= self._most
 
-    @property
-    def _searched(self) -> bool:
-        """Whether nothing of a search runs any more, nor will be begun."""
-        return not (self._running or self._lost or self._unfinished(baselines=False))
+    def _searches(self) -> set[Study]:
+        """Those of the variants."""
+        return {key for key, study in self._studies.items() if not study.is_baseline}
+
+    def _is_idle(self, key: Study) -> bool:
+        """Whether nothing of that search runs any more, nor will be begun."""
+        study = self._studies[key]
+        at_work = (*self._running.values(), *self._lost)
+        return study.asked >= self.plan.trials_of(study.plan) and not any(
+            asked.number is not None and study_of(asked.plan) == key for asked in at_work
+        )
+
+    def _over(self) -> set[Study]:
+        """The searches that have come to their end and whose best has not been run again yet; none while a
+        baseline still runs, beside which that is seen."""
+        if any(asked.plan.variant == BASELINE for asked in self._running.values()):
+            return set()
+        waiting = {study_of(asked.plan) for asked in self.pauses.waiting.values()}
+        return {key for key in self._searches() - self._replicated - waiting if self._is_idle(key)}
 
     def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
         """The searches that go on, those of the baselines or those of the variants; the one that has had
@@ -281,8 +304,8 @@ class SweepSearcher(Searcher):
         ended = [(study.rank(self._point(plan, nll, kl)), plan) for plan, nll, kl in study.ended]
         return min(ended, key=lambda pair: pair[0])[1] if ended else None
 
-    def _replicates(self) -> Iterator[TrialPlan]:
-        studies = [study for study in self._studies.values() if not study.is_baseline]
+    def _replicates(self, over: Collection[Study]) -> Iterator[TrialPlan]:
+        studies = [study for key, study in self._studies.items() if key in over]
         best = [(self._best(study), self.plan.repeats(study.plan)) for study in studies]
         for number in range(self.plan.rounds.first):
             for plan, repeats in best:
@@ -302,18 +325,6 @@ class SweepSearcher(Searcher):
         undecided = self._undecided(self._fresh_ended)
         self._round = self._round + 1 if undecided else len(counts)
         return [self.plan.replicate(plan, number) for number in numbers for plan in undecided]
-
-
-class ReconcileCallback(tune.Callback):
-    """Lets the searcher reconcile itself with Tune's trials, once, before anything else happens."""
-
-    def __init__(self, searcher: SweepSearcher) -> None:
-        self._searcher: SweepSearcher | None = searcher
-
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        if self._searcher is not None:
-            self._searcher.reconcile(trials)
-            self._searcher = None
 
 
 def _final(result: Mapping[str, Any]) -> dict[str, float]:

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trainables.model.variant import Variant
 from trainables.variants import BASELINE, load_variant
 
@@ -73,13 +70,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that was trained to its end: its final figures, and NLL + KL of each test sentence
-    where that is known."""
+    """A trial that was trained to its end, and its final figures."""
 
     trial_id: str
     plan: TrialPlan
     final: Mapping[str, float]
-    losses_N: NDArray[np.float32] | None
 
 
 def short(value: object) -> str:

@@ -8,6 +8,7 @@ slot that has alternatives is a knob too: `decoder=dilated` puts another decoder
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -91,7 +92,7 @@ class Part:
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def _set_values(self, values: Mapping[str, Any]) -> Self:
-        types = typing.get_type_hints(type(self))
+        types = _hints(type(self))  # type: ignore[arg-type]
         changes: dict[str, Any] = {}
         for field in _knob_fields(self):
             value = getattr(self, field.name)
@@ -120,6 +121,12 @@ def require(condition: bool, knob: str, rule: str, value: object) -> None:
     """Raises KnobError with the rule and the value received unless the condition holds."""
     if not condition:
         raise KnobError(f"{knob} must be {rule}, got {value!r}")
+
+
+@functools.cache
+def _hints(of: type[Part]) -> dict[str, Any]:
+    """The types of a part's fields: texts that are evaluated, and a search asks for them with every trial."""
+    return typing.get_type_hints(of)
 
 
 def _in_place_of(old: Part, new: Part) -> Part:

@@ -177,7 +177,7 @@ def test_the_folder_goes_away_in_the_middle(tmp_path: Path) -> None:
     write(tmp_path, 5000)
     with Sweep(tmp_path).started("spec.yaml", "--name", "s") as process:
         wait_for_metrics(tmp_path)
-        shutil.rmtree(tmp_path / "sweeps/s")
+        shutil.move(tmp_path / "sweeps/s", tmp_path / "gone")  # at once, whatever is written meanwhile
         output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 4
     assert "the sweep's folder is gone: " in output

@@ -18,9 +18,10 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
+from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials.trial_recovery import ReconcileCallback
 from tests.orchestrator.searched import Result, final, finish, loss, plan_of, value
 
 
@@ -110,16 +111,17 @@ def test_a_baseline_whose_search_finds_nothing_is_run_as_it_comes() -> None:
     assert "dropout" not in config["knobs"]
 
 
-def test_replicates_wait_for_every_search() -> None:
+def test_replicates_wait_for_their_own_search_alone() -> None:
+    """So that nothing stands idle while the last trial of another variant runs."""
     searcher = after_baselines(SweepSearcher(plan_of(trials=1)))
     vanilla, cyclical = searcher.suggest("v"), searcher.suggest("c")
     assert (vanilla["variant"], cyclical["variant"]) == ("vanilla", "cyclical")
     assert searcher.suggest("r") is None
     searcher.on_trial_complete("c", value(cyclical))
-    assert searcher.suggest("r") is None  # vanilla is not replicated but searched still
-    searcher.on_trial_complete("v", value(vanilla))
     assert [searcher.suggest(f"r{number}")["kind"] for number in range(2)] == ["replicate"] * 2
-    assert searcher.suggest("r2") == Searcher.FINISHED
+    assert searcher.suggest("r2") is None  # vanilla is searched still
+    searcher.on_trial_complete("v", value(vanilla))
+    assert searcher.suggest("r2") == Searcher.FINISHED  # it has no knobs, so nothing to run again
     assert not searcher.finished  # two of them run
     assert searcher.running == {"r0", "r1"}
     for number in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from pyarrow.fs import FileSelector, FileSystem
@@ -13,47 +14,58 @@ from ray.tune.experiment import Trial
 from ray.tune.search import SearchGenerator
 
 from orchestrator.cluster.slots import Slots
-from orchestrator.running.trial_recovery import FAILURES_A_TRIAL, CheckpointSearch, Retries
 from orchestrator.search.promotion import Promotion
-from orchestrator.search.sweep_searcher import ReconcileCallback, SweepSearcher
+from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, ReconcileCallback, Retries
 from trainables.text.splits import Corpus
 from trainables.trainable import TextVAETrainable, TrialSettings
 
 TUNE_FOLDER = "tune"
 CHECKPOINTS_A_TRIAL = 5
+MANY = 10_000
+LEAST_PERIOD_S, PERIOD_A_TRIAL_S = 1.0, 0.002
+"""Seconds between two snapshots, at least, and for each planned trial; one takes 0.2 ms a trial."""
 
 
 def run_trials(
     spec: SweepSpec,
     corpus: Corpus,
     searcher: SweepSearcher,
+    outcomes: Outcomes,
     stop: tune.Stopper,
     callbacks: Sequence[tune.Callback],
     *,
     slots: Slots,
     resume: bool,
+    trainable: type[tune.Trainable] = TextVAETrainable,
 ) -> list[Trial]:
     """Runs all trials, or goes on with them; in the order in which they were begun.
 
     By `tune.run` and not by a Tuner, which on a restore brings back searcher, callbacks and limits as it
     pickled them at the start: the present ones take over the earlier state here.
     """
-    # Of a searcher's trials Tune would let a single one wait for room.
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(slots.pending))
+    # Of a searcher's trials Tune would let a single one wait for room: a cluster would not grow, actors would
+    # be started one after the other, and short trials would all run in the first. The searcher limits them.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MANY))
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
-    kept = tune.CheckpointConfig(
-        num_to_keep=1,
+    kept = partial(
+        tune.CheckpointConfig,
         checkpoint_frequency=max(1, spec.epochs.planned // CHECKPOINTS_A_TRIAL),
         checkpoint_at_end=True,
     )
+    checkpoints = Checkpoints(kept(num_to_keep=1))
+    # The state of all trials is written this often, so that 1,000 trials do not keep the driver busy with it.
+    period = max(LEAST_PERIOD_S, sum(searcher.plan.planned().values()) * PERIOD_A_TRIAL_S)
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(period)
     interrupt = signal.getsignal(signal.SIGINT)
     searcher.set_max_concurrency(slots.asked)
     analysis = tune.run(
         tune.with_resources(
-            tune.with_parameters(TextVAETrainable, settings=_settings(spec), corpus=corpus), resources
+            tune.with_parameters(trainable, settings=_settings(spec), corpus=corpus), resources
         ),
         name=TUNE_FOLDER,
         storage_path=spec.checkpoint_folder,
@@ -62,11 +74,11 @@ def run_trials(
         stop=stop,
         scheduler=Promotion(searcher),
         reuse_actors=True,
-        callbacks=[ReconcileCallback(searcher), CheckpointSearch(kept), Retries(), *callbacks],
+        callbacks=[ReconcileCallback(searcher), outcomes, checkpoints, Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,
         raise_on_failed_trial=False,
         verbose=0,
-        checkpoint_config=kept,
+        checkpoint_config=kept(),
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
         resources_per_trial=resources if resumed else None,  # of trials begun before the resume
     )

@@ -11,7 +11,7 @@ from ray import tune
 from ray.train._internal.session import _TrainingResult
 from ray.tune.experiment import Trial
 
-from orchestrator.running.trial_recovery import FAILURES_A_TRIAL, CheckpointSearch, Retries
+from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, Retries
 from trainables.trainable import CHECKPOINT
 
 
@@ -72,7 +72,7 @@ def found(folder: Path, named: int | None, status: str = Trial.PENDING) -> tuple
         checkpoint = tune.Checkpoint(str(folder / f"checkpoint_{named:06d}"))
         trial.run_metadata.checkpoint_manager.register_checkpoint(_TrainingResult(checkpoint, {}))
     trial.status = status
-    search, none = CheckpointSearch(config), dict[str, Any]()
+    search, none = Checkpoints(config), dict[str, Any]()
     search.on_step_begin(0, [trial], **none)
     search.on_step_begin(1, [trial], **none)
     checkpoint = trial.checkpoint
@@ -88,6 +88,17 @@ class _Storage:
 def nothing_fails(caplog: pytest.LogCaptureFixture) -> Any:
     yield
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_each_trial_keeps_one_though_tune_is_not_told_of_it(tmp_path: Path) -> None:
+    """Told of it, Tune would write the state of all trials at every checkpoint of one."""
+    trial = Trial("trainable", stub=True, checkpoint_config=tune.CheckpointConfig())
+    Checkpoints(tune.CheckpointConfig(num_to_keep=1)).on_trial_start(0, [trial], trial)
+    saved(tmp_path, 0, 1, 2)
+    for number in range(3):
+        checkpoint = tune.Checkpoint(str(tmp_path / f"checkpoint_{number:06d}"))
+        trial.run_metadata.checkpoint_manager.register_checkpoint(_TrainingResult(checkpoint, {}))
+    assert [folder.name for folder in tmp_path.iterdir()] == ["checkpoint_000002"]
 
 
 def test_the_checkpoint_that_is_there(tmp_path: Path) -> None:

@@ -18,9 +18,22 @@ from ray.train._internal.checkpoint_manager import _CheckpointManager
 from ray.tune.experiment import Trial
 
 from orchestrator.common.harmless import harmless
+from orchestrator.search.sweep_searcher import SweepSearcher
 from trainables.trainable import CHECKPOINT
 
 FAILURES_A_TRIAL = 3
+
+
+class ReconcileCallback(tune.Callback):
+    """Lets the searcher reconcile itself with Tune's trials, once, before anything else happens."""
+
+    def __init__(self, searcher: SweepSearcher) -> None:
+        self._searcher: SweepSearcher | None = searcher
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._searcher is not None:
+            self._searcher.reconcile(trials)
+            self._searcher = None
 
 
 class Retries(tune.Callback):
@@ -44,13 +57,22 @@ class Retries(tune.Callback):
         trial.max_failures = trial.run_metadata.num_failures + FAILURES_A_TRIAL
 
 
-class CheckpointSearch(tune.Callback):
+class Checkpoints(tune.Callback):
     """Before a resumed sweep's first step: trials that have not ended, and whose checkpoint is gone, go on
-    from the newest that is there, or else begin anew."""
+    from the newest that is there, or else begin anew.
+
+    How many of each trial are kept is said here, trial by trial. If Tune itself knew, it would save the state
+    of all trials at every checkpoint of one.
+    """
 
     def __init__(self, config: tune.CheckpointConfig) -> None:
         self._config = config
         self._done = False
+
+    @harmless
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if trial.latest_checkpoint_result is None:
+            trial.run_metadata.checkpoint_manager = _CheckpointManager(checkpoint_config=self._config)
 
     @harmless
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
