@@ -1,4 +1,4 @@
-"""The command: `python -m orchestrator.cluster submit | logs | stop | list`.
+"""The command: `python -m orchestrator.cluster init | submit | logs | stop | list`.
 
 A sweep as a job of a Ray cluster: the same submit begins it, or goes on with it after a stop or a lost head.
 Imports what it needs when it needs it: help shows at once.
@@ -7,14 +7,16 @@ Imports what it needs when it needs it: help shows at once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.aws.command import init
 from orchestrator.common.commands import program
 from orchestrator.common.statuses import Status
 from trainables.common.output import run
@@ -27,9 +29,14 @@ STORAGE, TRACKING_URI = "/store/sweeps", "http://127.0.0.1:5000"
 _EPILOG = """
 [bold]Examples[/bold]
 
+  What the cluster needs in your AWS account, and a filled-in my-cluster.yaml:
+
+    python -m orchestrator.cluster init --plan
+    python -m orchestrator.cluster init
+
   Way to the head, in a terminal of its own:
 
-    ray dashboard cluster.yaml
+    ray dashboard my-cluster.yaml
 
   Begin a sweep, or go on with it after a stop or a lost head:
 
@@ -79,6 +86,18 @@ def _mistakes() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted; the cluster goes on by itself", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def guarded(*arguments: object, **options: object) -> None:
+        with _mistakes():
+            command(*arguments, **options)
+
+    return guarded
+
+
+app.command()(_guarded(init))
 
 
 @app.command()
