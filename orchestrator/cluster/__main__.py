@@ -1,4 +1,4 @@
-"""The command: `python -m orchestrator.cluster init | submit | logs | stop | list`.
+"""The command: `python -m orchestrator.cluster init | submit | watch | logs | stop | list | fetch`.
 
 A sweep as a job of a Ray cluster: the same submit begins it, or goes on with it after a stop or a lost head.
 Imports what it needs when it needs it: help shows at once.
@@ -19,10 +19,11 @@ import typer
 from orchestrator.aws.command import init
 from orchestrator.common.commands import program
 from orchestrator.common.statuses import Status
+from orchestrator.spec.errors import SpecError
 from trainables.common.output import run
 
 if TYPE_CHECKING:
-    from orchestrator.cluster.jobs import SweepJob
+    from orchestrator.cluster.jobs import Jobs, SweepJob
     from orchestrator.spec.sweep_spec import SweepSpec
 
 STORAGE, TRACKING_URI = "/store/sweeps", "http://127.0.0.1:5000"
@@ -34,18 +35,19 @@ _EPILOG = """
     python -m orchestrator.cluster init --plan
     python -m orchestrator.cluster init
 
-  Way to the head, in a terminal of its own:
-
-    ray dashboard my-cluster.yaml
-
   Begin a sweep, or go on with it after a stop or a lost head:
 
-    python -m orchestrator.cluster submit spec.yaml
+    python -m orchestrator.cluster submit spec.yaml --cluster my-cluster.yaml
 
-  Follow it from anywhere, end it as Ctrl-C would:
+  Follow it, with the way to its MLflow open; end it as Ctrl-C would; take its report home:
 
-    python -m orchestrator.cluster logs spec
-    python -m orchestrator.cluster stop spec
+    python -m orchestrator.cluster watch spec
+    python -m orchestrator.cluster stop spec --cluster my-cluster.yaml
+    python -m orchestrator.cluster fetch spec
+
+  Without --cluster the way to the head must be open, in a terminal of its own:
+
+    ray dashboard my-cluster.yaml
 
 [dim]Exit status: 0 done, 2 a mistake in what was asked for, 4 the cluster is gone, 130 interrupted (the job
 runs on); that of `logs` is the sweep's.[/dim]
@@ -63,14 +65,18 @@ Address = Annotated[
     str, typer.Option(help="Of Ray's dashboard, through `ray dashboard cluster.yaml`.", metavar="URL")
 ]
 Sweep = Annotated[str, typer.Argument(help="Name of the sweep.", metavar="NAME")]
+Cluster = Annotated[
+    Path | None,
+    typer.Option(help="The file of `ray up`: the way to its head is opened for this.", metavar="FILE"),
+]
 _HERE = "http://127.0.0.1:8265"
+_MINE = Path("my-cluster.yaml")
 
 
 @contextlib.contextmanager
 def _mistakes() -> Iterator[None]:
     """A mistake of the user's is a line and a status; Ctrl-C leaves the cluster alone."""
     from orchestrator.common.problems import reason
-    from orchestrator.spec.errors import SpecError
 
     try:
         yield
@@ -123,22 +129,22 @@ def submit(
         ),
     ] = None,
     address: Address = _HERE,
+    cluster: Cluster = None,
 ) -> None:
     """Begin the sweep, or go on with it, on the cluster's head.
 
     Sends this folder there, without what git ignores."""
     with _mistakes():
-        from orchestrator.cluster.jobs import Jobs
-
         folder = Path.cwd()
         whole = _checked(spec, folder, {"name": name, "storage": storage, "tracking_uri": tracking_uri})
         words = ["python", "-m", "orchestrator.sweep", os.path.relpath(spec), "--go-on"]
         words += ["--name", whole.name, "--storage", str(whole.storage), "--tracking-uri", whole.tracking_uri]
         environment = {"COLUMNS": "120", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        job = Jobs(address).submit(whole.name, shlex.join(words), folder, environment)
+        with _jobs(address, cluster) as jobs:
+            job = jobs.submit(whole.name, shlex.join(words), folder, environment)
         typer.echo(f"sweep {whole.name} is job {job.job_id}; it runs on without this connection")
-        for what in ("logs", "stop"):
-            typer.echo(f"  {what}: {_again(what, whole.name, address)}")
+        for what in ("watch" if cluster else "logs", "stop"):
+            typer.echo(f"  {what}: {_again(what, whole.name, address, cluster)}")
 
 
 def _checked(spec: Path, folder: Path, options: dict[str, str | None]) -> SweepSpec:
@@ -147,7 +153,6 @@ def _checked(spec: Path, folder: Path, options: dict[str, str | None]) -> SweepS
     Raises:
         SpecError: naming the line or the option of each problem.
     """
-    from orchestrator.spec.errors import SpecError
     from orchestrator.spec.sweep_spec import SweepSpec
 
     if not (folder / "orchestrator" / "sweep.py").is_file():
@@ -165,24 +170,44 @@ def _checked(spec: Path, folder: Path, options: dict[str, str | None]) -> SweepS
 
 
 @app.command()
-def logs(sweep: Sweep, address: Address = _HERE) -> None:
+def logs(sweep: Sweep, address: Address = _HERE, cluster: Cluster = None) -> None:
     """Follow what the sweep's last job prints, until it ends."""
-    with _mistakes():
-        from orchestrator.cluster.jobs import Jobs
-
-        jobs = Jobs(address)
-        job = jobs.follow(jobs.latest(sweep), lambda text: typer.echo(text, nl=False))
-        _say_ended(job)
-        raise typer.Exit(Status.GONE if job.exit_status is None else job.exit_status)
+    with _mistakes(), _jobs(address, cluster) as jobs:
+        _follow(jobs, sweep)
 
 
 @app.command()
-def stop(sweep: Sweep, address: Address = _HERE) -> None:
-    """End the sweep's job as Ctrl-C would, and wait until its report is written."""
-    with _mistakes():
-        from orchestrator.cluster.jobs import Jobs
+def watch(sweep: Sweep, cluster: Cluster = _MINE) -> None:
+    """Open the ways to the head, dashboard and MLflow, and follow the sweep until it ends."""
+    with _mistakes(), _jobs(_HERE, cluster) as jobs:
+        typer.echo(f"while this runs: MLflow {TRACKING_URI}  dashboard {_HERE}", err=True)
+        _follow(jobs, sweep)
 
-        jobs = Jobs(address)
+
+@app.command()
+def fetch(
+    sweep: Sweep,
+    cluster: Cluster = _MINE,
+    storage: Annotated[Path, typer.Option(help="Where the cluster keeps its sweeps.", metavar="PATH")] = Path(
+        STORAGE
+    ),
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to make. \\[default: sweeps/NAME]", metavar="FOLDER")
+    ] = None,
+) -> None:
+    """Copy the sweep's folder here: report, figures, models; the checkpoints stay there."""
+    with _mistakes():
+        from orchestrator.cluster.launcher import Launcher
+
+        target = to or Path("sweeps", sweep)
+        Launcher(cluster or _MINE).fetch(str(storage / sweep), target)
+        typer.echo(f"{target}")
+
+
+@app.command()
+def stop(sweep: Sweep, address: Address = _HERE, cluster: Cluster = None) -> None:
+    """End the sweep's job as Ctrl-C would, and wait until its report is written."""
+    with _mistakes(), _jobs(address, cluster) as jobs:
         job = jobs.latest(sweep)
         if job.running:
             typer.echo(f"ending job {job.job_id}: its trials are saved, its report is written")
@@ -191,16 +216,32 @@ def stop(sweep: Sweep, address: Address = _HERE) -> None:
 
 
 @app.command("list")
-def list_(address: Address = _HERE) -> None:
+def list_(address: Address = _HERE, cluster: Cluster = None) -> None:
     """List the sweeps' jobs of the cluster."""
-    with _mistakes():
-        import time
+    import time
 
-        from orchestrator.cluster.jobs import Jobs
-
-        for job in Jobs(address).all():
+    with _mistakes(), _jobs(address, cluster) as jobs:
+        for job in jobs.all():
             began = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.began)) if job.began else "-"
             typer.echo(f"{job.job_id}  {job.status}  {began}")
+
+
+@contextlib.contextmanager
+def _jobs(address: str, cluster: Path | None) -> Iterator[Jobs]:
+    """The jobs at the address, or of the cluster of that file, to which the way is open in this block."""
+    from orchestrator.cluster.jobs import Jobs
+    from orchestrator.cluster.launcher import Launcher
+
+    if cluster is not None and address != _HERE:
+        raise SpecError(f"--address: must be given without --cluster, got both, {address} and {cluster}")
+    with Launcher(cluster).way() if cluster is not None else contextlib.nullcontext():
+        yield Jobs(address)
+
+
+def _follow(jobs: Jobs, sweep: str) -> None:
+    job = jobs.follow(jobs.latest(sweep), lambda text: typer.echo(text, nl=False))
+    _say_ended(job)
+    raise typer.Exit(Status.GONE if job.exit_status is None else job.exit_status)
 
 
 def _say_ended(job: SweepJob) -> None:
@@ -213,8 +254,9 @@ def _say_ended(job: SweepJob) -> None:
         typer.echo("the same submit goes on with it", err=True)
 
 
-def _again(what: str, sweep: str, address: str) -> str:
+def _again(what: str, sweep: str, address: str, cluster: Path | None) -> str:
     place = [] if address == _HERE else ["--address", address]
+    place += [] if cluster is None else ["--cluster", str(cluster)]
     return shlex.join([program("python"), "-m", "orchestrator.cluster", what, sweep, *place])
 
 

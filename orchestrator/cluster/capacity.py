@@ -68,12 +68,14 @@ class NodeTypes:
 
     @classmethod
     def here(cls, file: Path = LAUNCHERS_FILE) -> NodeTypes | None:
-        """Those of the cluster whose head this is; None where no launcher left a file that can be read."""
+        """Those of the cluster whose head this is; None where no launcher left a file that can be read, or
+        one that says what each type has. Of machines that were there before it the launcher knows nothing."""
         try:
             config = yaml.safe_load(file.expanduser().read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError):
             return None
-        return cls.of(config) if isinstance(config, dict) else None
+        kinds = (config.get("available_node_types") or {}).values() if isinstance(config, dict) else ()
+        return cls.of(config) if kinds and all(kind.get("resources") for kind in kinds) else None
 
     def fits(self, trial: Resources) -> int:
         """So many trials at a time on the workers when all are there, the types that hold most first."""

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.analysis.sweeps.attainment import attainment_sets, attainment_surfaces
 from orchestrator.analysis.frontier import area_gained, default_reference, hypervolume
+from orchestrator.analysis.sweeps.attainment import attainment_sets, attainment_surfaces
 from orchestrator.analysis.sweeps.tests import best_first, pair_tests
 from orchestrator.common.wording import plural
 

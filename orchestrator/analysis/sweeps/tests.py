@@ -60,8 +60,8 @@ def pair_tests(sweeps: Sequence[Tested]) -> pd.DataFrame:
     would be the same test again and is left out.
 
     Columns: ``difference`` of mean NLL + KL, first − second, negative where the first is better; ``se``
-    and ``p`` as in ``paired_test``; ``p_holm`` adjusted for the rows of the table; ``reason`` says why there is
-    no test, or what it mixes, and is empty elsewhere.
+    and ``p`` as in ``paired_test``; ``p_holm`` adjusted for the rows of the table; ``reason`` says why there
+    is no test, or what it mixes, and is empty elsewhere.
     """
     rows = [row for one, two in combinations(sweeps, 2) for row in _rows(one, two)]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_holm"])

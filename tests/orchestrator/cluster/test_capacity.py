@@ -99,6 +99,13 @@ def test_the_launchers_file(tmp_path: Path) -> None:
     assert NodeTypes.here(file) is None
     file.write_text(yaml.safe_dump(CONFIG, sort_keys=False))
     assert NodeTypes.here(file) == NodeTypes.of(CONFIG)
+    # As the local provider leaves it: one type for the head and all others, of which it knows nothing.
+    unknown = {
+        "head_node_type": "node",
+        "available_node_types": {"node": {"max_workers": 2, "resources": {}}},
+    }
+    file.write_text(yaml.safe_dump(unknown))
+    assert NodeTypes.here(file) is None
 
 
 def test_of_the_example() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.analysis.sweeps.attainment import attainment_sets, attainment_surfaces
 from orchestrator.analysis.gain import FloatArray
+from orchestrator.analysis.sweeps.attainment import attainment_sets, attainment_surfaces
 
 
 def run(variant: str, kind: str, seed: int, kl: float, nll: float, knobs: str = "") -> dict[str, object]:

@@ -9,9 +9,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from orchestrator.analysis.results import TrialResult
 from orchestrator.analysis.sweeps.importance import FEWEST_TRIALS, Importance, behind, importances
 from orchestrator.search.trial_plan import Kind, TrialPlan
-from orchestrator.analysis.results import TrialResult
 
 SPACE = {
     "kl_start": FloatDistribution(1e-4, 1.0, log=True),
