@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help python install sweep lint test test-slow test-all rooms lock clean
+.PHONY: help python install sweep lint test test-slow test-cluster test-all rooms lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -e 's/:.*## /: /' | \
@@ -54,6 +54,9 @@ test: lint ## lint, then the quick tests, a process a core
 
 test-slow: install ## the tests that take minutes
 	"$(BIN)/python" -m pytest -m slow --timeout=1800 -n auto --dist worksteal
+
+test-cluster: install ## those of the slow tests that start a cluster by `ray up` on namespaces of this machine
+	"$(BIN)/python" -m pytest -m cluster --timeout=900
 
 test-all: ## test, then test-slow
 	@$(MAKE) --no-print-directory test

@@ -1,6 +1,7 @@
 """The documentation names what there is: keys, knobs, variants, options, files."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         target for target in targets if "://" not in target and not (page.parent / target).resolve().exists()
     ]
     assert missing == []
+
+
+def test_nothing_of_the_project_is_ignored_by_git() -> None:
+    """What git ignores is not sent to a cluster, though it may be in the repository."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no repository")
+    ignored = subprocess.run(
+        ["git", "ls-files", "-ci", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ignored.stdout == ""

@@ -33,6 +33,13 @@ mount --rbind "$OWN/python" "$PYTHON"; mount --rbind "$OWN/shared" "$SHARED"
 exec /usr/sbin/sshd -D -e -f /dev/null -p 22 -h "$KEYS/host" -o UsePAM=no -o StrictModes=no \
   -o "AuthorizedKeysFile=$KEYS/user.pub" -o "SetEnv=PATH=$PATH PYTHONPATH= MLFLOW_DISABLE_TELEMETRY=true"
 """
+_PROBE = """
+ip netns add "$NAME"
+ip -n "$NAME" link add br0 type bridge
+ip -n "$NAME" link add v0 type veth peer name v1
+ip netns exec "$NAME" unshare --mount --pid --fork --mount-proc --uts --ipc --kill-child \\
+  bash -ec 'mount --make-rprivate /; hostname probe; mount -t tmpfs tmpfs /tmp'
+"""
 
 
 def missing() -> str | None:
@@ -42,12 +49,16 @@ def missing() -> str | None:
     path = f"{os.environ['PATH']}:/usr/sbin"
     if absent := [name for name in NEEDED if shutil.which(name, path=path) is None]:
         return f"without {', '.join(absent)}"
-    probe = f"probe{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)
-    if made.returncode:
-        return f"no network namespaces here: {made.stderr.strip()}"
-    subprocess.run(["ip", "netns", "del", probe], check=True)
-    return None
+    probe = f"tvs{os.getpid()}probe"
+    made = subprocess.run(
+        ["bash", "-ec", _PROBE],
+        env={"PATH": path, "NAME": probe},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    subprocess.run(["ip", "netns", "del", probe], capture_output=True, check=False)
+    return f"no machines of this machine here: {made.stderr.strip()}" if made.returncode else None
 
 
 @dataclass

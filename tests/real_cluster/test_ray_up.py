@@ -86,6 +86,9 @@ class Laptop:
             "key": str(self.hosts.keys / "user"),
         }
         config = yaml.safe_load(re.sub(r"<FILL-IN: (\w+),[^>]*>", lambda found: blanks[found[1]], text))
+        config["cluster_name"] = (
+            f"walk{os.getpid()}"  # the launcher keeps a file of what it knows of that name
+        )
         config["provider"]["worker_ips"] = [self.hosts.address(1), self.hosts.address(2)]
         store, _, _, path = config["setup_commands"]
         config["setup_commands"] = [store, f"ln -sfn {sys.prefix} ~/sweep-venv", path]
@@ -160,7 +163,7 @@ def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: La
     assert Counter(trials["variant"]) == PLANNED
     assert set(trials["failure"]) == {""}
     assert not trials.duplicated(["variant", "seed", "knobs"]).any()
-    mlflow = Reader(f"sqlite:///{laptop.store}/mlflow/mlflow.db")
+    mlflow = Reader(f"sqlite:///{laptop.store}/mlflow/mlflow.db", "spec")
     assert mlflow.parent().info.status == "FINISHED"
     runs = mlflow.trials()
     assert set(runs) == set(trials["trial_id"])
