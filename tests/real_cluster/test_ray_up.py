@@ -42,7 +42,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.cluster,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 
 
@@ -86,9 +85,7 @@ class Laptop:
             "key": str(self.hosts.keys / "user"),
         }
         config = yaml.safe_load(re.sub(r"<FILL-IN: (\w+),[^>]*>", lambda found: blanks[found[1]], text))
-        config["cluster_name"] = (
-            f"walk{os.getpid()}"  # the launcher keeps a file of what it knows of that name
-        )
+        config["cluster_name"] = f"walk{os.getpid()}"  # the launcher remembers what it did under a name
         config["provider"]["worker_ips"] = [self.hosts.address(1), self.hosts.address(2)]
         store, _, _, path = config["setup_commands"]
         config["setup_commands"] = [store, f"ln -sfn {sys.prefix} ~/sweep-venv", path]
@@ -120,6 +117,8 @@ class Laptop:
 
 @pytest.fixture
 def laptop(tmp_path: Path) -> Iterator[Laptop]:
+    if problem := missing():
+        pytest.skip(problem)
     found = Laptop(tmp_path)
     with found.hosts.up():
         yield found
