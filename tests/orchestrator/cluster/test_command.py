@@ -101,3 +101,22 @@ def test_help_loads_no_ray() -> None:
     )
     assert "--storage" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_file_of_the_cluster(checkout: Path) -> None:
+    for arguments in (["list", "--cluster", "no.yaml"], ["watch", "s", "--cluster", "no.yaml"]):
+        done = cluster(*arguments)
+        expected = "error: --cluster: must be the file of `ray up`, got none: no.yaml\n"
+        assert (done.exit_code, done.stderr) == (2, expected)
+    assert cluster("watch", "s").stderr.endswith("got none: my-cluster.yaml\n")
+    (checkout / "my-cluster.yaml").touch()
+    (checkout / "sweeps" / "s").mkdir(parents=True)
+    done = cluster("fetch", "s")
+    assert (done.exit_code, done.stderr) == (
+        2, "error: --to: must be a new folder, got one that is there: sweeps/s\n"
+    )  # fmt: skip
+    done = cluster("list", "--cluster", "my-cluster.yaml", "--address", "http://127.0.0.1:1")
+    assert done.stderr == (
+        "error: --address: must be given without --cluster, got both, http://127.0.0.1:1 and"
+        " my-cluster.yaml\n"
+    )
