@@ -23,13 +23,17 @@ _INIT = """
 set -e
 mount --make-rprivate /
 hostname "$NAME"
-mkdir -p "$OWN/python" "$OWN/shared" "$OWN/root"
-mount --rbind "$PYTHON" "$OWN/python"; mount --rbind "$SHARED" "$OWN/shared"
+mkdir -p "$OWN/python" "$OWN/packages" "$OWN/shared" "$OWN/root"
+mount --rbind "$PYTHON" "$OWN/python"
+mount --rbind "$PACKAGES" "$OWN/packages"
+mount --rbind "$SHARED" "$OWN/shared"
 mount --bind "$OWN/root" /root
 for place in /tmp /dev/shm; do mount -t tmpfs tmpfs "$place"; done
 chmod 1777 /tmp /dev/shm
-mkdir -p "$PYTHON" "$SHARED" /run/sshd
-mount --rbind "$OWN/python" "$PYTHON"; mount --rbind "$OWN/shared" "$SHARED"
+mkdir -p "$PYTHON" "$PACKAGES" "$SHARED" /run/sshd
+mount --rbind "$OWN/python" "$PYTHON"
+mount --rbind "$OWN/packages" "$PACKAGES"
+mount --rbind "$OWN/shared" "$SHARED"
 exec /usr/sbin/sshd -D -e -f /dev/null -p 22 -h "$KEYS/host" -o UsePAM=no -o StrictModes=no \
   -o "AuthorizedKeysFile=$KEYS/user.pub" -o "SetEnv=PATH=$PATH PYTHONPATH= MLFLOW_DISABLE_TELEMETRY=true"
 """
@@ -88,7 +92,7 @@ class Hosts:
         own.mkdir(exist_ok=True)
         environment = {
             "NAME": name, "OWN": str(own), "SHARED": str(self.shared), "KEYS": str(self.keys),
-            "PYTHON": sys.base_prefix, "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHON": sys.base_prefix, "PACKAGES": sys.prefix, "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         }  # fmt: skip
         unshare = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--uts", "--ipc", "--kill-child")
         self.running[number] = subprocess.Popen(
