@@ -92,7 +92,8 @@ class Hosts:
         own.mkdir(exist_ok=True)
         environment = {
             "NAME": name, "OWN": str(own), "SHARED": str(self.shared), "KEYS": str(self.keys),
-            "PYTHON": sys.base_prefix, "PACKAGES": sys.prefix, "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHON": sys.base_prefix, "PACKAGES": sys.prefix,
+            "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         }  # fmt: skip
         unshare = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--uts", "--ipc", "--kill-child")
         self.running[number] = subprocess.Popen(
