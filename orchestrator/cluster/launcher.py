@@ -116,9 +116,10 @@ class Launcher:
 
 
 def _last_line(said: bytes) -> str:
-    """Of what a command printed, without its colours."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", said.decode(errors="replace")).split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    """Of what a command printed, without its colours; the first of tar's own, behind which Ray says more."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", said.decode(errors="replace"))
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return next((line for line in lines if line.startswith("tar: ")), lines[-1] if lines else "nothing")
 
 
 def _is_free(port: int) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator.cluster.__main__ import STORAGE, TRACKING_URI, _checked, app
+from orchestrator.cluster.launcher import _last_line
 from tests.orchestrator.tracking_fixtures import free_port
 from tests.paths import ROOT
 
@@ -120,3 +121,10 @@ def test_the_file_of_the_cluster(checkout: Path) -> None:
         "error: --address: must be given without --cluster, got both, http://127.0.0.1:1 and"
         " my-cluster.yaml\n"
     )
+
+
+def test_what_ray_and_tar_say() -> None:
+    said = b"\x1b[31mtar: s: Cannot stat: No such file\x1b[0m\r\n\nError: Command failed:\n\n  ssh -tt h\n"
+    assert _last_line(said) == "tar: s: Cannot stat: No such file"
+    assert _last_line(b"a\nHead node of cluster (x) not found!\n\n") == "Head node of cluster (x) not found!"
+    assert _last_line(b"") == "nothing"
