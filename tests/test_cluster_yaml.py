@@ -60,6 +60,13 @@ def test_ray_accepts_the_file(config: Config) -> None:
     validate_config(prepared(config))
 
 
+def test_ray_accepts_the_file_for_machines_at_hand() -> None:
+    config = yaml.safe_load((ROOT / "clusters" / "local.yaml").read_text())
+    validate_config(prepared(config))
+    with pytest.raises(ValidationError):
+        validate_config(prepared({**config, "head_ip": "10.0.0.1"}))
+
+
 def test_the_file_is_safe() -> None:
     assert violations(prepared(filled())) == []
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
@@ -43,7 +42,7 @@ class Account:
         self.answers, self._image = answers, image
         session = boto3.Session(region_name=answers.region)
         self._ec2, self._iam = session.client("ec2"), session.client("iam")
-        self._ssm = session.client("ssm")
+        self._ssm, self._sts = session.client("ssm"), session.client("sts")
         network = Network(self._ec2, answers.vpc)
         if network.id is None or not network.subnets:
             asked = answers.vpc or "none that is the account's default"
@@ -125,8 +124,7 @@ class Account:
             for instance in reservation["Instances"]
         ]
 
-    @property
+    @cached_property
     def _worker_role(self) -> str:
         """Its ARN, which is known before it is made."""
-        identity: dict[str, Any] = boto3.client("sts", region_name=self.answers.region).get_caller_identity()
-        return f"arn:aws:iam::{identity['Account']}:role/{self.worker.name}"
+        return f"arn:aws:iam::{self._sts.get_caller_identity()['Account']}:role/{self.worker.name}"

@@ -49,12 +49,11 @@ class Answers:
         _require(self.workers >= 1, "workers", ">= 1", self.workers)
         _require(self.price is None or self.price > 0, "price", "> 0", self.price)
         try:
-            network = ipaddress.ip_network(self.source)
+            bits = ipaddress.IPv4Network(self.source).prefixlen
         except ValueError:
-            network = None
-        rule = "an address range such as 203.0.113.7/32"
-        _require(isinstance(network, ipaddress.IPv4Network), "source", rule, self.source)
-        _require(network.prefixlen >= 8, "source", "a range of /8 or smaller: your own", self.source)  # type: ignore[union-attr]
+            rule = "an address range such as 203.0.113.7/32"
+            raise SpecError(f"--source: must be {rule}, got {self.source!r}") from None
+        _require(bits >= 8, "source", "a range of /8 or smaller: your own", self.source)
 
 
 def _require(condition: object, option: str, rule: str, value: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.aws.answers import GPU, NAME, WORKERS, Answers
 from orchestrator.spec.errors import SpecError
 
 if TYPE_CHECKING:
@@ -22,15 +23,15 @@ _ASKED = {
 
 
 def init(
-    name: Annotated[str, typer.Option(help="Of the cluster and all that is made.")] = "text-vae-sweep",
+    name: Annotated[str, typer.Option(help="Of the cluster and all that is made.")] = NAME,
     region: Annotated[
         str | None, typer.Option(help="AWS region.", envvar=["AWS_REGION", "AWS_DEFAULT_REGION"])
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Address range that may come in by SSH.", metavar="CIDR")
     ] = None,
-    gpu: Annotated[str, typer.Option(help="Instance type of the workers.")] = "g4dn.xlarge",
-    workers: Annotated[int, typer.Option(help="At most so many at a time.")] = 4,
+    gpu: Annotated[str, typer.Option(help="Instance type of the workers.")] = GPU,
+    workers: Annotated[int, typer.Option(help="At most so many at a time.")] = WORKERS,
     price: Annotated[
         float | None,
         typer.Option(help="Most that an hour of a worker may cost, US$. \\[default: on-demand's]"),
@@ -56,8 +57,8 @@ def init(
     Takes AWS's own credentials (AWS_PROFILE, …)."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from orchestrator.aws.account import Account
-    from orchestrator.aws.answers import Answers
+    from orchestrator.aws.account import Account, Identifiers
+    from orchestrator.aws.template import filled
 
     template = Path.cwd() / "cluster.yaml"
     if not template.is_file():
@@ -70,6 +71,8 @@ def init(
     answers = Answers(name, _asked("region", given), _asked("source", given), gpu, workers, price, image, vpc)
     if not remove and not plan and to.exists():
         raise SpecError(f"--to: must be a new file, got one that is there: {to}")
+    text = template.read_text(encoding="utf-8")
+    filled(text, answers, Identifiers("", "", "", "", ""))  # a file that cannot be filled in is said first
     try:
         account = Account(answers)
         if remove:
@@ -82,7 +85,9 @@ def init(
             raise typer.Exit(1)
         for piece, found in account.make():
             _line("there", piece, found)
-        _write(account, template, to)
+        identifiers = account.identifiers
+        assert identifiers is not None
+        _write(filled(text, answers, identifiers), to)
     except (BotoCoreError, ClientError) as error:
         raise SpecError(f"AWS: must do what it is asked for in {answers.region}, got: {error}") from None
 
@@ -119,12 +124,7 @@ def _line(state: str, piece: Piece, found: str | None = None, change: str | None
     typer.echo(f"{state:8} {piece.what}{now}{f' ({found})' if found else ''}")
 
 
-def _write(account: Account, template: Path, to: Path) -> None:
-    from orchestrator.aws.template import filled
-
-    found = account.identifiers
-    assert found is not None
-    text = filled(template.read_text(encoding="utf-8"), account.answers, found)
+def _write(text: str, to: Path) -> None:
     try:
         to.write_text(text, encoding="utf-8")
     except OSError as error:

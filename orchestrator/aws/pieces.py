@@ -49,8 +49,11 @@ class SecurityGroup:
         return group["GroupId"] if group else None
 
     def changes(self) -> str | None:
-        """Which ranges come in by SSH that should not, or do not that should."""
+        """Which ranges come in by SSH that should not, or do not that should; or that its members are kept
+        from each other."""
         ranges = self._ranges()
+        if not self._joins_members():
+            return "closed between its members"
         return None if ranges == {self.source} else f"SSH from {', '.join(sorted(ranges)) or 'nowhere'}"
 
     def make(self) -> str:
@@ -60,6 +63,7 @@ class SecurityGroup:
                 GroupName=self.name, Description=f"{self.name}: SSH and its own members", VpcId=self.vpc,
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": _tags(self.name)}],
             )["GroupId"]  # fmt: skip
+        if not self._joins_members():
             members = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
             self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[members])
         if others := self._ranges() - {self.source}:
@@ -76,6 +80,15 @@ class SecurityGroup:
         filters = {"group-name": self.name, "vpc-id": self.vpc, f"tag:{TAG}": self.name}
         groups = self.ec2.describe_security_groups(Filters=_filters(filters))["SecurityGroups"]
         return groups[0] if groups else None
+
+    def _joins_members(self) -> bool:
+        group = self._group()
+        return group is not None and any(
+            pair["GroupId"] == group["GroupId"]
+            for rule in group["IpPermissions"]
+            if rule["IpProtocol"] == "-1"
+            for pair in rule["UserIdGroupPairs"]
+        )
 
     def _ranges(self) -> set[str]:
         group = self._group() or {"IpPermissions": []}

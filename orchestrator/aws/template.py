@@ -6,13 +6,14 @@ import re
 
 from orchestrator.aws.account import Identifiers
 from orchestrator.aws.answers import GPU, NAME, WORKERS, Answers
+from orchestrator.spec.errors import SpecError
 
 
 def filled(text: str, answers: Answers, found: Identifiers) -> str:
     """The text of `cluster.yaml` for this cluster.
 
     Raises:
-        ValueError: the text is not that of the file as it is shipped.
+        SpecError: the text is not that of the file as it is shipped.
     """
     for blank, value in (
         ("region", answers.region),
@@ -41,5 +42,7 @@ def filled(text: str, answers: Answers, found: Identifiers) -> str:
 def _replaced(text: str, pattern: str, by: str, times: int = 1) -> str:
     text, count = re.subn(pattern, by, text)
     if count != times:
-        raise ValueError(f"cluster.yaml must have {times} of {pattern!r}, got {count}")
+        raise SpecError(
+            f"cluster.yaml must be the file as it is shipped, got {count} of {pattern!r} for {times}"
+        )
     return text

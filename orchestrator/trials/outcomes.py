@@ -46,9 +46,11 @@ class Outcomes(tune.Callback):
     @harmless
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         saved = trial.latest_checkpoint_result
-        if saved is not None and saved.metrics is not None and self._is_there(trial.trial_id):
-            for name in _LARGE:
-                saved.metrics.pop(name, None)
+        metrics = (saved.metrics if saved is not None else None) or {}
+        large = [name for name in _LARGE if name in metrics]
+        if large and self._is_there(trial.trial_id):
+            for name in large:
+                del metrics[name]
 
     def of(self, trial_id: str) -> dict[str, Any]:
         """`history` and `losses_N` of a trial that has ended, as in its result; nothing of another."""

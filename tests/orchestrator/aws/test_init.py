@@ -142,6 +142,31 @@ def test_another_address_range_takes_the_place_of_the_first() -> None:
     assert [found["CidrIp"] for found in ssh["IpRanges"]] == ["198.51.100.0/24"]
 
 
+def test_a_group_whose_members_cannot_reach_each_other_is_mended() -> None:
+    list(account().make())
+    (group,) = groups()
+    (members,) = (rule for rule in group["IpPermissions"] if rule["IpProtocol"] == "-1")
+    client("ec2").revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[members])
+    half = account()
+    assert half.group.changes() == "closed between its members"
+    list(half.make())
+    (mended,) = groups()
+    rules = [sorted(found["IpPermissions"], key=lambda rule: rule["IpProtocol"]) for found in (group, mended)]
+    assert rules[0] == rules[1]
+
+
+def test_a_file_that_cannot_be_filled_in_is_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "cluster.yaml").read_text().replace("<FILL-IN: region, such as eu-central-1>", "eu-west-1")
+    (tmp_path / "cluster.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = init("--yes")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: cluster.yaml must be the file as it is shipped, got 0 of ")
+    assert groups() == []
+
+
 def test_what_was_half_made_is_mended() -> None:
     iam = client("iam")
     iam.create_instance_profile(InstanceProfileName="text-vae-sweep-head")

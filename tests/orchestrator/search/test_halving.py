@@ -102,7 +102,7 @@ def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     second.restore(str(tmp_path / "state"))
     assert second.pauses.waiting.keys() == {"t0", "t2"}
     second.reconcile(
-        SimpleNamespace(trial_id=name, status=status, last_result={})  # type: ignore[misc]
+        SimpleNamespace(trial_id=name, status=status, last_result={})
         for name, status in (("b", Trial.TERMINATED), ("t1", Trial.PENDING), ("t2", Trial.PAUSED))
     )
     assert second.running == {"t1", "t2"}
