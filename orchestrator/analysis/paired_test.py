@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -130,4 +130,4 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
 
 def _quantile(alpha: float, df: float) -> float:
     """Two-sided quantile of Student's t."""
-    return float(stats.t.isf(alpha / 2, df) if math.isfinite(df) else stats.norm.isf(alpha / 2))
+    return -float(special.stdtrit(df, alpha / 2) if math.isfinite(df) else special.ndtri(alpha / 2))

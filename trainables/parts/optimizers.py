@@ -6,14 +6,100 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
+from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from trainables.parts.part import Part, require
 
 DECAYS = 3
 """Decays of a training whose length validation decides, where the optimiser has none of its own."""
+
+
+class Descent(ABC):
+    """Steps down the gradients that `parameters` have; one without a gradient stays as it is.
+
+    The arithmetic is that of torch's functions. Its classes import its compiler, which takes every process
+    two seconds before the first step.
+    """
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> None:
+        self.parameters = list(parameters)
+        self.learning_rate = learning_rate
+        self.moments: dict[int, tuple[Tensor, ...]] = {}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        moved = {i: each.grad for i, each in enumerate(self.parameters) if each.grad is not None}
+        if moved:
+            self._step([self.parameters[i] for i in moved], list(moved.values()), list(moved))
+
+    @abstractmethod
+    def _step(self, parameters: list[Tensor], gradients: list[Tensor], moved: list[int]) -> None:
+        """One step of these parameters, `moved` being where they stand among all."""
+
+    def forget(self) -> None:
+        """Forgets what is remembered of earlier gradients."""
+        self.moments.clear()
+
+    def state(self) -> dict[str, Any]:
+        return {"learning_rate": self.learning_rate, "moments": self.moments}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.learning_rate = state["learning_rate"]
+        self.moments = {
+            i: tuple(moment.to(self.parameters[i].device) for moment in moments)
+            for i, moments in state["moments"].items()
+        }
+
+
+class PlainDescent(Descent):
+    """Against the gradient, by the learning rate."""
+
+    def _step(self, parameters: list[Tensor], gradients: list[Tensor], moved: list[int]) -> None:
+        sgd(
+            parameters,
+            gradients,
+            [None] * len(moved),
+            fused=True,
+            lr=self.learning_rate,
+            momentum=0.0,
+            dampening=0.0,
+            weight_decay=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+
+class AdamDescent(Descent):
+    """With torch's constants: decay of the moments 0.9 and 0.999, ε 1e-8. The moments of a parameter are how
+    many steps it has taken, the mean of its gradients, and that of their squares."""
+
+    def _step(self, parameters: list[Tensor], gradients: list[Tensor], moved: list[int]) -> None:
+        for i, parameter in zip(moved, parameters, strict=True):
+            if i not in self.moments:
+                none = torch.zeros((), device=parameter.device)
+                self.moments[i] = (none, torch.zeros_like(parameter), torch.zeros_like(parameter))
+        steps, means, squares = ([self.moments[i][which] for i in moved] for which in range(3))
+        adam(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            fused=True,
+            lr=self.learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            weight_decay=0.0,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,8 +139,8 @@ class Optimizer(Part, ABC):
         require(self.max_decays >= 0, "max_decays", ">= 0", self.max_decays)
 
     @abstractmethod
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """The torch optimiser; `parameters` may be none at all, as a language model's encoder has."""
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> Descent:
+        """Its steps; `parameters` may be none at all, as a language model's encoder has."""
 
     def patient(self, epochs: int) -> Self:
         """The same with a control, from the end of the first `epochs` on."""
@@ -92,8 +178,8 @@ class Adam(Optimizer, name="adam"):
     decay_from: int = 0
     max_decays: int = 0
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> Descent:
+        return AdamDescent(parameters, self.learning_rate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,5 +193,5 @@ class SGD(Optimizer, name="sgd"):
     decay_from: int = 15
     max_decays: int = 5
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD([{"params": list(parameters)}], lr=self.learning_rate, fused=True)
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> Descent:
+        return PlainDescent(parameters, self.learning_rate)

@@ -204,7 +204,8 @@ class Training:
         objective = nll + terms.auxiliary
         if not self.pretraining:
             objective = objective + self.variant.rate(terms.kl_BG, self.progress)
-        self.model.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         equal = self.variant.batch_weighting == "equal"
         weight = 1.0 if equal else sentences / self.variant.batch_size
         torch.autograd.backward(objective * weight)
@@ -234,8 +235,8 @@ class Training:
         return copy.deepcopy(
             {
                 "model": self.model.state_dict(),
-                "inference_optimizer": self.inference_optimizer.state_dict(),
-                "generator_optimizer": self.generator_optimizer.state_dict(),
+                "inference_optimizer": self.inference_optimizer.state(),
+                "generator_optimizer": self.generator_optimizer.state(),
                 "rule": self.rule.state,
                 "batch_rng": self.batch_rng.bit_generator.state,
                 "inner_rng": self.inner_rng.bit_generator.state,
@@ -249,8 +250,8 @@ class Training:
         """Continues from a `state()` of a training with the same configuration."""
         state = copy.deepcopy(state)
         self.model.load_state_dict(state["model"])
-        self.inference_optimizer.load_state_dict(state["inference_optimizer"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.inference_optimizer.restore(state["inference_optimizer"])
+        self.generator_optimizer.restore(state["generator_optimizer"])
         self.rule.state = state["rule"]
         self.batch_rng.bit_generator.state = state["batch_rng"]
         self.inner_rng.bit_generator.state = state["inner_rng"]
@@ -285,7 +286,7 @@ class Training:
         if self.variant.pretraining.reset_decoder:
             self.model.reset_decoder(self.variant)
         for optimizer in (self.inference_optimizer, self.generator_optimizer):
-            optimizer.state.clear()
+            optimizer.forget()
 
     def _keep_best(self, loss: float) -> None:
         """Keeps the best weights; on a learning-rate decay goes back to them."""
@@ -298,8 +299,7 @@ class Training:
         if self.decay.decays > decays:
             self.model.load_state_dict(self.best_weights)
             for optimizer in (self.inference_optimizer, self.generator_optimizer):
-                for group in optimizer.param_groups:
-                    group["lr"] = self._learning_rate
+                optimizer.learning_rate = self._learning_rate
 
     @property
     def _on_gpu(self) -> bool:

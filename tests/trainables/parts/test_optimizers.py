@@ -1,6 +1,11 @@
+import copy
+import subprocess
+import sys
+
 import pytest
 import torch
 
+from tests.paths import ROOT
 from trainables.parts.optimizers import SGD, Adam, DecayState
 from trainables.parts.part import KnobError
 
@@ -88,11 +93,51 @@ def test_adam_steps_by_hand() -> None:
     assert weight.tolist() == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_parameter_without_a_gradient_stays_and_counts_no_step() -> None:
+    parameters = [torch.nn.Parameter(torch.tensor([1.0])) for _ in range(2)]
+    optimizer = Adam(learning_rate=0.01).build(parameters)
+    for _ in range(3):
+        parameters[0].grad = torch.tensor([5.0])
+        optimizer.step()
+    assert parameters[1].item() == 1.0
+    parameters[0].grad, parameters[1].grad = None, torch.tensor([-5.0])
+    optimizer.step()  # its first: the bias of the moments is corrected for one step, not for four
+    assert [parameter.item() for parameter in parameters] == pytest.approx([0.97, 1.01], abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
+def test_a_restored_descent_goes_on_as_the_first(optimizer: SGD | Adam) -> None:
+    weights = [torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2)]
+    first, second = (optimizer.build([weight]) for weight in weights)
+    for gradient in ([1.0, -3.0], [-2.0, 0.5], [0.1, 7.0]):
+        weights[0].grad = torch.tensor(gradient)
+        first.step()
+    second.restore(copy.deepcopy(first.state()))
+    with torch.no_grad():
+        weights[1].copy_(weights[0])
+    for weight, descent in zip(weights, (first, second), strict=True):
+        weight.grad = torch.tensor([0.3, -0.2])
+        descent.step()
+    assert weights[0].tolist() == weights[1].tolist()
+
+
+def test_training_does_not_bring_torchs_compiler() -> None:
+    """It takes a process two seconds."""
+    program = (
+        "import sys; from trainables.text.grammar import embedded_corpus as corpus;"
+        "from trainables.training.loop import Training; from trainables.variants import load_variant as load;"
+        "training = Training(load('annealed'), corpus(0, (40, 20, 20)), epochs=1, seed=0);"
+        "training.run_epoch(); training.state(); training.final_metrics(iw_samples=2);"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
 @pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
 def test_no_parameters_at_all_are_fine(optimizer: SGD | Adam) -> None:
     built = optimizer.build([])
     built.step()
-    assert built.state_dict()["param_groups"][0]["params"] == []
+    assert built.parameters == []
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,8 @@ def test_a_training_goes_back_and_slows_down_as_published(
             saved = deepcopy(training.model.state_dict())
         at_saved = all(torch.equal(training.model.state_dict()[name], saved[name]) for name in saved)
         assert at_saved == (save or back)
-        assert training.inference_optimizer.param_groups[0]["lr"] == control.rate
-        assert training.generator_optimizer.param_groups[0]["lr"] == control.rate
+        assert training.inference_optimizer.learning_rate == control.rate
+        assert training.generator_optimizer.learning_rate == control.rate
         assert training.finished == stop
         backs += back
         if stop:
