@@ -8,6 +8,7 @@ a step, steps an epoch, inner steps an update, and the seconds of a trial that a
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -139,11 +140,11 @@ class TimeLeft:
     def _to_come(self, trials: Sequence[TrialCost], costs: Mapping[str, _Cost]) -> list[float]:
         """Seconds of the trials that have not begun, in the order in which they will: the baselines first,
         then the variants in turns."""
-        begun = [trial.plan.variant for trial in trials]
+        begun = Counter(trial.plan.variant for trial in trials)
         places = [
             (variant != BASELINE, number / planned, costs[variant].whole())
             for variant, planned in self.planned.items()
-            for number in range(begun.count(variant), planned)
+            for number in range(begun[variant], planned)
         ]
         return [seconds for *_, seconds in sorted(places)]
 

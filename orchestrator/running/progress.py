@@ -5,6 +5,7 @@ On a terminal a live view; elsewhere one plain line per finished trial.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,8 +27,10 @@ from orchestrator.common.wording import duration
 from orchestrator.search.rungs import EARLY
 from orchestrator.search.trial_plan import TrialPlan, describe
 
-LOOK_S = 1.0
-"""Seconds after which a live view is drawn anew, though nothing has happened."""
+LOOK_S, FRAME_S = 1.0, 0.1
+"""Seconds after which a live view is drawn anew, though nothing has happened, and between two of them."""
+MANY, SHARE = 200, 0.05
+"""Behind so many trials the estimates take at most this share of the driver's time."""
 
 
 @dataclass
@@ -69,6 +72,8 @@ class SweepProgress:
     time_left: TimeLeft
     running: dict[str, RunningTrial] = field(default_factory=dict)
     finished: dict[str, FinishedTrial] = field(default_factory=dict)
+    _estimate: tuple[float, float, float | None] = (-math.inf, 0.0, None)
+    """When the last one was made, how long that took, and what it was."""
 
     @property
     def total(self) -> int:
@@ -145,10 +150,20 @@ class SweepProgress:
     def _left(self) -> str:
         if len(self.finished) >= self.total:
             return "done"
-        seconds = self.seconds_left()
+        seconds = self._lately_left()
         return (
             "estimating the time left" if seconds is None else f"about {duration(seconds)} of training left"
         )
+
+    def _lately_left(self) -> float | None:
+        """`seconds_left`, which with thousands of trials is not made anew at each of them."""
+        made, took, seconds = self._estimate
+        begin = time.perf_counter()
+        if len(self.finished) > MANY and begin - made < took / SHARE:
+            return None if seconds is None else max(0.0, seconds - (begin - made))
+        seconds = self.seconds_left()
+        self._estimate = (begin, time.perf_counter() - begin, seconds)
+        return seconds
 
 
 class ProgressCallback(tune.Callback):
@@ -190,7 +205,8 @@ class ProgressCallback(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         self._running(trial).report(result["epoch"], result["metrics"])
-        self._show()
+        if time.monotonic() - self._shown >= FRAME_S:
+            self._show()
 
     @harmless
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

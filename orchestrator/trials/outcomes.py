@@ -52,6 +52,12 @@ class Outcomes(tune.Callback):
             for name in large:
                 del metrics[name]
 
+        _without_statistics(trial)
+
+    @harmless
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        _without_statistics(trial)
+
     def of(self, trial_id: str) -> dict[str, Any]:
         """`history` and `losses_N` of a trial that has ended, as in its result; nothing of another."""
         if not self._is_there(trial_id):
@@ -80,3 +86,10 @@ class Outcomes(tune.Callback):
 
     def _path(self, trial_id: str) -> str:
         return f"{self._folder}/{trial_id}.json.gz"
+
+
+def _without_statistics(trial: Trial) -> None:
+    """Without the means and extremes that Tune keeps of each metric: nobody asks for them, and they are two
+    thirds of what it writes of a trial."""
+    trial.run_metadata.metric_analysis = {}
+    trial.run_metadata.metric_n_steps = {}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from pyarrow.fs import FileSelector, FileSystem
 from ray import tune
 from ray.tune.experiment import Trial
@@ -63,6 +64,7 @@ def run_trials(
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(period)
     interrupt = signal.getsignal(signal.SIGINT)
     searcher.set_max_concurrency(slots.asked)
+    np.set_printoptions(threshold=8)  # Tune formats each result for a log that nobody sees
     analysis = tune.run(
         tune.with_resources(
             tune.with_parameters(trainable, settings=_settings(spec), corpus=corpus), resources
