@@ -37,6 +37,8 @@ def network(config: Config) -> Iterator[str]:
         for key in ("NetworkInterfaces", "LaunchTemplate", "UserData"):
             if key in node["node_config"]:
                 yield f"{name}: {key} may open what this file closes"
+    if "," not in config["provider"].get("availability_zone", ","):
+        yield "provider.availability_zone: one zone alone, which may have no machine left"
     docker = config["docker"]
     for option in [
         o for key in ("run_options", "head_run_options", "worker_run_options") for o in docker.get(key, [])
@@ -69,6 +71,8 @@ def nodes(config: Config) -> Iterator[str]:
             "IamInstanceProfile"
         ):
             yield f"{name}: workers share the head's instance profile"
+    if len({each["node_config"]["InstanceType"] for name, each in types.items() if name != "head"}) < 2:
+        yield "workers: of one instance type alone, which no zone may have"
     if config["provider"].get("aws_credentials"):
         yield "provider.aws_credentials: a secret in a file"
 
@@ -103,6 +107,8 @@ def launch(config: Config) -> Iterator[str]:
             yield "MLflow's server dies with the connection that started it"
         if re.findall(r"(?:sqlite:///|destination )(/\w+)", command) != ["/store", "/store"]:
             yield "MLflow's database or files do not outlive the head"
+    if not any("spot_notice.py aws" in command for command in config["worker_start_ray_commands"]):
+        yield "worker_start_ray_commands: nobody tells trials that their machine is taken away"
     if not any("-v /store:/store" in option for option in config["docker"].get("run_options", [])):
         yield "docker: what must outlive the head is not in the containers"
     if not any("nfs4" in command and " /store" in command for command in config["initialization_commands"]):

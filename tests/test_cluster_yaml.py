@@ -135,6 +135,21 @@ def test_mlflow_outlives_its_connection_and_a_second_start(tmp_path: Path) -> No
                 os.kill(server, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("cuda", [True, False])
+def test_mps_stays_where_cuda_works_with_it_alone(tmp_path: Path, cuda: bool) -> None:
+    (command,) = [each for each in filled()["worker_start_ray_commands"] if "mps" in each]
+    log = tmp_path / "log"
+    for name, script in {
+        "nvidia-cuda-mps-control": f'if [ "$1" = -d ]; then echo start; else cat; fi >> {log}',
+        "python": f"exit {0 if cuda else 1}",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for path in (f"{tmp_path}:{os.environ['PATH']}", os.environ["PATH"]):  # and on a machine without it
+        assert subprocess.run(["bash", "-c", command], env={"PATH": path}).returncode == 0
+    assert log.read_text().split() == ["start", *([] if cuda else ["quit"])]
+
+
 # -- the rules can fail ----------------------------------------------------------------------------
 
 HEAD, WORKER = "head", "gpu_worker"
@@ -182,6 +197,9 @@ UNSAFE: dict[str, tuple[str, Callable[[Config], Any]]] = {
         lambda c: c["available_node_types"][HEAD].update(resources={}),
     ),
     "on-demand": ("on-demand", lambda c: node(c, WORKER).pop("InstanceMarketOptions")),
+    "one zone": ("one zone", lambda c: c["provider"].update(availability_zone="eu-central-1a")),
+    "one type": ("instance type alone", lambda c: c["available_node_types"].pop("gpu_worker_fallback")),
+    "no notice": ("taken away", lambda c: c["worker_start_ray_commands"].pop(2)),
     "credentials": ("a secret", lambda c: c["provider"].update(aws_credentials={"aws_access_key_id": "x"})),
     "no token on the nodes": ("the token is not", lambda c: c["file_mounts"].pop("~/.ray/auth_token")),
     "no token mode": (

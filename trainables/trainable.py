@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.evaluation.examination import Examination, Request, examine
 from trainables.evaluation.trained_model import TrainedModel
@@ -21,6 +22,8 @@ from trainables.training.records import EpochMetrics
 from trainables.variants import load_variant
 
 CHECKPOINT = "training.pt"
+SPOT_NOTICE = Path("/tmp/spot-notice")
+"""Where it is there, the machine is about to be taken away: what runs is saved at the end of each epoch."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class TextVAETrainable(tune.Trainable):
             result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
             result["history"] = self._history()
             return result
-        result |= self._standing()
+        result |= self._standing() | ({SHOULD_CHECKPOINT: True} if SPOT_NOTICE.exists() else {})
         if self._collapsed:
             reason = (
                 f"no KL and no active unit for {self.settings.collapse_patience} epochs at the whole weight"

@@ -3,9 +3,10 @@ removed. The bill begins with `ray up`, not here: of these only a file system th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
@@ -25,6 +26,7 @@ class Identifiers:
     """What a cluster's file is filled in with."""
 
     image: str
+    fallback: str
     security_group: str
     head_profile: str
     worker_profile: str
@@ -75,11 +77,39 @@ class Account:
             ) from None
         return found
 
+    @cached_property
+    def fallback(self) -> str:
+        """The instance type that is taken where no zone has the asked one: of the same family and with the
+        same GPUs the next larger, or itself where there is none.
+
+        Raises:
+            SpecError: the region has no such instance type, or it has no GPU.
+        """
+        family, _, _ = self.answers.gpu.partition(".")
+        pages = self._ec2.get_paginator("describe_instance_types").paginate(
+            Filters=[{"Name": "instance-type", "Values": [f"{family}.*"]}]
+        )
+        kinds = {kind["InstanceType"]: kind for page in pages for kind in page["InstanceTypes"]}
+        asked = kinds.get(self.answers.gpu, {})
+        if not _gpus(asked):
+            known = ", ".join(sorted(name for name, kind in kinds.items() if _gpus(kind))) or "none"
+            raise SpecError(
+                f"--gpu: must be an instance type of {self.answers.region} with a GPU, got "
+                f"{self.answers.gpu!r}; of its family there are: {known}"
+            )
+        larger = {
+            kind["VCpuInfo"]["DefaultVCpus"]: name
+            for name, kind in kinds.items()
+            if _gpus(kind) == _gpus(asked)
+            and kind["VCpuInfo"]["DefaultVCpus"] > asked["VCpuInfo"]["DefaultVCpus"]
+        }
+        return larger[min(larger)] if larger else self.answers.gpu
+
     @property
     def identifiers(self) -> Identifiers | None:
         """What a file is filled in with; None as long as a piece is missing."""
         found = [piece.found() for piece in (self.group, self.head, self.worker, self.files)]
-        return None if None in found else Identifiers(self.image, *map(str, found))
+        return None if None in found else Identifiers(self.image, self.fallback, *map(str, found))
 
     def make(self) -> Iterator[tuple[Piece, str]]:
         """Makes or mends one after the other; each with its identifier. What is as it should be is left
@@ -128,3 +158,8 @@ class Account:
     def _worker_role(self) -> str:
         """Its ARN, which is known before it is made."""
         return f"arn:aws:iam::{self._sts.get_caller_identity()['Account']}:role/{self.worker.name}"
+
+
+def _gpus(kind: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Names and numbers of an instance type's GPUs."""
+    return [(gpu["Name"], gpu["Count"]) for gpu in kind.get("GpuInfo", {}).get("Gpus", [])]

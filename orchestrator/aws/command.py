@@ -72,7 +72,9 @@ def init(
     if not remove and not plan and to.exists():
         raise SpecError(f"--to: must be a new file, got one that is there: {to}")
     text = template.read_text(encoding="utf-8")
-    filled(text, answers, Identifiers("", "", "", "", ""))  # a file that cannot be filled in is said first
+    filled(
+        text, answers, Identifiers("", "", "", "", "", "")
+    )  # a file that cannot be filled in is said first
     try:
         account = Account(answers)
         if remove:
@@ -116,6 +118,7 @@ def _show(account: Account) -> bool:
         todo = todo or found is None or change is not None
         _line("missing" if found is None else "changed" if change else "there", piece, found, change)
     typer.echo(f"image    machine image for head and workers ({account.image})")
+    typer.echo(f"workers  {account.answers.gpu}, or else {account.fallback}, as spot instances")
     return todo
 
 

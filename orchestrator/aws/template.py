@@ -27,7 +27,8 @@ def filled(text: str, answers: Answers, found: Identifiers) -> str:
     text = _replaced(text, r"<FILL-IN: file system,[^>]*>", system)
     text = _replaced(text, rf"cluster_name: {NAME}", f"cluster_name: {answers.name}")
     text = _replaced(text, rf"InstanceType: {re.escape(GPU)}  # [^\n]*", f"InstanceType: {answers.gpu}")
-    text = _replaced(text, rf"(?<=\n)(\s*)max_workers: {WORKERS}", rf"\1max_workers: {answers.workers}", 2)
+    text = _replaced(text, r"InstanceType: \S+  # the fallback", f"InstanceType: {found.fallback}")
+    text = _replaced(text, rf"(?<=\n)(\s*)max_workers: {WORKERS}", rf"\1max_workers: {answers.workers}", 3)
     if answers.price is not None:
         limit = f"\\1\n        SpotOptions: {{MaxPrice: '{answers.price:g}'}}"
         text = _replaced(text, r"(MarketType: spot[^\n]*)", limit)

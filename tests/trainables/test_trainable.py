@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables import trainable as trainable_module
 from trainables.text.splits import Corpus
@@ -184,6 +185,18 @@ def test_threads_of_a_trial(varied: Corpus, threads: int) -> None:
 
 def test_one_thread_unless_told_otherwise() -> None:
     assert TrialSettings(epochs=1).threads == 1
+
+
+def test_under_a_spot_notice_every_epoch_is_saved(
+    varied: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    notice = tmp_path / "notice"
+    monkeypatch.setattr(trainable_module, "SPOT_NOTICE", notice)
+    trainable = started(varied, config(), TrialSettings(epochs=4, iw_samples=3, iw_sentences=9))
+    asked = [SHOULD_CHECKPOINT in trainable.train()]
+    notice.touch()
+    asked += [trainable.train().get(SHOULD_CHECKPOINT) for _ in range(2)]
+    assert asked == [False, True, True]
 
 
 def test_a_searched_trial_that_has_collapsed_is_stopped(varied: Corpus) -> None:

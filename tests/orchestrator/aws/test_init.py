@@ -60,7 +60,8 @@ def test_a_plan_changes_nothing() -> None:
     done = init("--plan")
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["missing"] * 5 + ["image"]
+    assert [line.split()[0] for line in lines] == ["missing"] * 5 + ["image", "workers"]
+    assert lines[-1] == "workers  g4dn.xlarge, or else g4dn.2xlarge, as spot instances"
     assert groups() == []
     assert client("efs").describe_file_systems()["FileSystems"] == []
     assert client("iam").list_roles()["Roles"] == []
@@ -78,6 +79,8 @@ def test_an_empty_account_gets_a_file_that_ray_takes_and_the_policy_allows(tmp_p
     worker = config["available_node_types"]["gpu_worker"]["node_config"]
     assert (config["cluster_name"], config["max_workers"]) == ("text-vae-sweep", 7)
     assert config["available_node_types"]["gpu_worker"]["max_workers"] == 7
+    fallback = config["available_node_types"]["gpu_worker_fallback"]
+    assert (fallback["max_workers"], fallback["node_config"]) == (7, {**worker, "InstanceType": "g5.2xlarge"})
     assert config["available_node_types"]["head"]["max_workers"] == 0
     assert (worker["InstanceType"], worker["ImageId"]) == ("g5.xlarge", AMI)
     assert worker["InstanceMarketOptions"] == {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.25"}}
@@ -91,6 +94,29 @@ def test_an_empty_account_gets_a_file_that_ray_takes_and_the_policy_allows(tmp_p
     (system,) = client("efs").describe_file_systems()["FileSystems"]
     assert f"{system['FileSystemId']}.efs.{REGION}.amazonaws.com:/" in text
     assert "ray up" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("gpu", "fallback"),
+    [
+        ("g4dn.xlarge", "g4dn.2xlarge"),
+        ("g5.12xlarge", "g5.24xlarge"),  # four A10G both
+        ("g4dn.12xlarge", "g4dn.12xlarge"),  # no other has four
+        ("g4dn.16xlarge", "g4dn.16xlarge"),  # the largest with one
+    ],
+)
+def test_the_next_larger_type_with_the_same_gpus_is_the_fallback(gpu: str, fallback: str) -> None:
+    assert account(gpu=gpu).fallback == fallback
+
+
+@pytest.mark.parametrize(
+    ("gpu", "known"), [("m5.xlarge", "none"), ("g4dn.huge", "g4dn.12xlarge, g4dn.16xlarge, g4dn.2xlarge")]
+)
+def test_a_type_without_a_gpu_is_refused(gpu: str, known: str) -> None:
+    done = init("--gpu", gpu, "--plan")
+    assert done.exit_code == 2
+    assert f"with a GPU, got '{gpu}'; of its family there are: {known}" in done.stderr.replace("\n", " ")
+    assert groups() == []
 
 
 def test_what_is_made_is_closed() -> None:
