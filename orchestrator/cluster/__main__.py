@@ -1,4 +1,4 @@
-"""The command: `python -m orchestrator.cluster init | submit | watch | logs | stop | list | fetch`.
+"""The command: `python -m orchestrator.cluster init | cost | submit | watch | logs | stop | list | fetch`.
 
 A sweep as a job of a Ray cluster: the same submit begins it, or goes on with it after a stop or a lost head.
 Imports what it needs when it needs it: help shows at once.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.aws.command import init
+from orchestrator.aws.cost import cost
 from orchestrator.common.commands import program
 from orchestrator.common.statuses import Status
 from orchestrator.spec.errors import SpecError
@@ -34,6 +35,10 @@ _EPILOG = """
 
     python -m orchestrator.cluster init --plan
     python -m orchestrator.cluster init
+
+  What it costs an hour, and what it has cost:
+
+    python -m orchestrator.cluster cost --since 2026-11-01
 
   Begin a sweep, or go on with it after a stop or a lost head:
 
@@ -104,6 +109,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 app.command()(_guarded(init))
+app.command()(_guarded(cost))
 
 
 @app.command()
