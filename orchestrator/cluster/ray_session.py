@@ -15,6 +15,7 @@ from rich.console import Console
 
 import trainables
 from orchestrator.cluster.ray_address import ray_folder
+from orchestrator.cluster.ray_messages import say_in_a_line
 from orchestrator.common.interrupts import interrupts_ignored
 from orchestrator.common.problems import reason
 from orchestrator.spec.errors import SpecError
@@ -32,6 +33,7 @@ class RayGoneError(RuntimeError):
 def ray_running(console: Console) -> Iterator[None]:
     """Ray runs, or is there, in this block."""
     try:
+        say_in_a_line(console)
         with console.status("starting Ray"):  # seen on a terminal only
             _start()
         yield

@@ -116,6 +116,15 @@ class Hosts:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def cut_off(self, number: int) -> None:
+        """From the network, while it runs on."""
+        _ip(self._name(f"h{number}"), "link", "set", "eth0", "down")
+
+    def reconnect(self, number: int) -> None:
+        name = self._name(f"h{number}")
+        _ip(name, "link", "set", "eth0", "up")
+        _ip(name, "route", "replace", "default", "via", f"{PREFIX}.1")
+
     def ssh(self, number: int, command: str) -> list[str]:
         """A command on a machine, from the laptop."""
         settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")

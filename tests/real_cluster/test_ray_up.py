@@ -1,8 +1,10 @@
-"""A cluster as its users have it: `ray up`, submit, watch, a worker and then the head lost, submit again,
-fetch, `ray down`; by Ray's own launcher and SSH, on machines of this machine."""
+"""A cluster as its users have it: `ray up`, submit, watch, workers that come with the work, one of them and
+then the head lost, submit again, a worker cut off, fetch, workers that go, `ray down`; by Ray's own launcher
+and SSH, on machines of this machine, with MLflow's database on one of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,14 +18,39 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.orchestrator.tracking_fixtures import Reader
+from tests.orchestrator.postgres import binaries
 from tests.paths import ROOT
-from tests.real_cluster.hosts import Hosts, missing
+from tests.real_cluster.hosts import PREFIX, Hosts, missing
 from tests.sweep_process import write_corpus
 
-HEAD, LOST = 0, 1
+HEAD, WORKERS, DATABASE = 0, (1, 2), 3
+LOST, CUT_OFF = WORKERS
+IDLE_MINUTES = 0.5
+QUICK = " ".join(
+    f"RAY_health_check_{name}={value}"
+    for name, value in {
+        "initial_delay_ms": 1000, "period_ms": 500, "timeout_ms": 500, "failure_threshold": 6
+    }.items()
+)  # fmt: skip
+"""A node that is cut off is dead after some 3 s, and not after a minute."""
+POSTGRES = """
+set -e; cd /tmp; bin={programs}; printf secret > password; mkdir data; chown postgres password data
+runuser -u postgres -- $bin/initdb -D data -U mlflow -N --auth=scram-sha-256 --pwfile=password > log 2>&1
+echo 'host all all {network} scram-sha-256' >> data/pg_hba.conf
+nohup setsid runuser -u postgres -- $bin/postgres -D data -k /tmp -c listen_addresses={address} \\
+  >> log 2>&1 < /dev/null &
+for _ in $(seq 100); do $bin/pg_isready -q -h {address} && exit 0; sleep 0.2; done; cat log; exit 1
+"""
+RUNS = """
+import json, sys
+from tests.orchestrator.tracking_fixtures import Reader
+mlflow = Reader(sys.argv[1], "spec")
+runs = {trial: (run.info.status, [step for step, _ in mlflow.history(trial, "nll")])
+        for trial, run in mlflow.trials().items()}
+print(json.dumps([mlflow.parent().info.status, runs]))
+"""
 CLUSTER = ("python", "-m", "orchestrator.cluster")
-FORGOTTEN_S = 20
+FORGOTTEN_S, BEGUN_S, GOES_S = 20, 8, 60
 """So long the launcher's SSH takes to see that its connection to a lost head is dead."""
 SPEC = """
 corpus: {store}/text.txt
@@ -49,7 +76,7 @@ class Laptop:
     """Where the user sits: a checkout, a home with a token, the machines that SSH reaches."""
 
     def __init__(self, folder: Path) -> None:
-        self.hosts = Hosts(folder, 3)
+        self.hosts = Hosts(folder, 4)
         self.store, self.checkout, home = folder / "store", folder / "checkout", folder / "home"
         for made in (self.store, self.checkout, home / ".ray"):
             made.mkdir(parents=True)
@@ -86,10 +113,37 @@ class Laptop:
         }
         config = yaml.safe_load(re.sub(r"<FILL-IN: (\w+),[^>]*>", lambda found: blanks[found[1]], text))
         config["cluster_name"] = f"walk{os.getpid()}"  # the launcher remembers what it did under a name
-        config["provider"]["worker_ips"] = [self.hosts.address(1), self.hosts.address(2)]
+        config["provider"]["worker_ips"] = [self.hosts.address(worker) for worker in WORKERS]
+        config |= {"min_workers": 0, "max_workers": len(WORKERS), "idle_timeout_minutes": IDLE_MINUTES}
+        config["head_start_ray_commands"] = [
+            command.replace("ray start", f"{QUICK} ray start").replace(
+                f"sqlite:///{self.store}/mlflow/mlflow.db", self.database
+            )
+            for command in config["head_start_ray_commands"]
+        ]
         store, _, _, path = config["setup_commands"]
         config["setup_commands"] = [store, f"ln -sfn {sys.prefix} ~/sweep-venv", path]
         return yaml.safe_dump(config, sort_keys=False)
+
+    @property
+    def database(self) -> str:
+        return f"postgresql://mlflow:secret@{self.hosts.address(DATABASE)}/postgres"
+
+    def start_database(self) -> None:
+        """PostgreSQL, as it has it, on the machine for it."""
+        command = POSTGRES.format(
+            programs=binaries(), address=self.hosts.address(DATABASE), network=f"{PREFIX}.0/24"
+        )
+        done = subprocess.run(self.hosts.ssh(DATABASE, command), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def workers(self) -> list[int]:
+        """Those on which Ray runs."""
+        found = [
+            subprocess.run(self.hosts.ssh(worker, "pgrep -f raylet/raylet"), capture_output=True, check=False)
+            for worker in WORKERS
+        ]
+        return [worker for worker, ray in zip(WORKERS, found, strict=True) if ray.returncode == 0]
 
     def run(self, *command: str) -> str:
         """To its end, which must be a good one; what it printed."""
@@ -119,13 +173,17 @@ class Laptop:
 def laptop(tmp_path: Path) -> Iterator[Laptop]:
     if problem := missing():
         pytest.skip(problem)
+    if binaries() is None:
+        pytest.skip("without PostgreSQL")
     found = Laptop(tmp_path)
     with found.hosts.up():
+        found.start_database()
         yield found
 
 
 def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: Laptop) -> None:
     laptop.up()
+    assert laptop.workers() == []
     assert "sweep spec is job spec-1; it runs on without this connection" in laptop.submit()
     with laptop.watching() as first:
         assert first.stdout is not None
@@ -134,6 +192,7 @@ def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: La
         for line in first.stdout:
             said.append(line)
             if line.startswith("[2/") and not lost:
+                assert laptop.workers() == [*WORKERS]  # they have come with the work
                 laptop.hosts.power_off(LOST)
                 lost.append(LOST)
             if line.startswith("[4/") and lost == [LOST]:
@@ -149,8 +208,14 @@ def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: La
     laptop.up()
     laptop.submit()
     with laptop.watching() as second:
+        while laptop.workers() != [*WORKERS]:
+            assert second.poll() is None
+        time.sleep(BEGUN_S)
+        laptop.hosts.cut_off(CUT_OFF)
+        assert second.poll() is None  # it runs
         output, errors = second.communicate(timeout=400)
     assert second.returncode == 0, (output, errors)
+    laptop.hosts.reconnect(CUT_OFF)
     assert "Traceback" not in output + errors
     assert "while this runs: MLflow http://127.0.0.1:5000" in errors
     assert laptop.run(*CLUSTER, "fetch", "spec", "--storage", str(laptop.store / "sweeps")) == "sweeps/spec\n"
@@ -162,13 +227,15 @@ def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: La
     assert Counter(trials["variant"]) == PLANNED
     assert set(trials["failure"]) == {""}
     assert not trials.duplicated(["variant", "seed", "knobs"]).any()
-    mlflow = Reader(f"sqlite:///{laptop.store}/mlflow/mlflow.db", "spec")
-    assert mlflow.parent().info.status == "FINISHED"
-    runs = mlflow.trials()
+    told = laptop.run("python", "-c", RUNS, laptop.database)
+    parent, runs = json.loads(told.splitlines()[-1])
+    assert parent == "FINISHED"
     assert set(runs) == set(trials["trial_id"])
-    for trial_id, run in runs.items():
-        assert run.info.status == "FINISHED"
-        assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, 121))  # none twice
+    assert list(runs.values()) == [["FINISHED", list(range(1, 121))]] * len(runs)  # no epoch twice
+    end = time.monotonic() + 60 * IDLE_MINUTES + GOES_S
+    while laptop.workers():  # and they go when nothing is left to do
+        assert time.monotonic() < end, laptop.workers()
+        time.sleep(1)
     laptop.run("ray", "down", "-y", "my-cluster.yaml")
     left = subprocess.run(laptop.hosts.ssh(HEAD, "pgrep -f raylet/raylet"), capture_output=True, check=False)
     assert left.stdout == b""
