@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.paths import ROOT
+
 NEEDED = ("ip", "unshare", "sshd", "ssh", "ssh-keygen", "rsync")
 PREFIX = "10.77.0"
 _INIT = """
@@ -63,6 +65,15 @@ def missing() -> str | None:
     )
     subprocess.run(["ip", "netns", "del", probe], capture_output=True, check=False)
     return f"no machines of this machine here: {made.stderr.strip()}" if made.returncode else None
+
+
+def check_out(folder: Path) -> None:
+    """This project's files, as git knows them."""
+    sent = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+    )
+    there = ["rsync", "-a", "--from0", "--files-from=-", f"{ROOT}/", f"{folder}/"]
+    subprocess.run(there, input=sent.stdout, check=True)
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""A cluster as its users have it: `ray up`, submit, watch, workers that come with the work, one of them and
-then the head lost, submit again, a worker cut off, fetch, workers that go, `ray down`; by Ray's own launcher
-and SSH, on machines of this machine, with MLflow's database on one of its own."""
+"""A cluster as its users have it: `ray up`, submit, watch, a worker and then the head lost, submit again, a
+worker cut off, fetch, `ray down`; by Ray's own launcher and SSH, on machines of this machine, with MLflow's
+database on one of its own."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ import yaml
 
 from tests.orchestrator.postgres import binaries
 from tests.paths import ROOT
-from tests.real_cluster.hosts import PREFIX, Hosts, missing
+from tests.real_cluster.hosts import PREFIX, Hosts, check_out, missing
 from tests.sweep_process import write_corpus
 
 HEAD, WORKERS, DATABASE = 0, (1, 2), 3
 LOST, CUT_OFF = WORKERS
-IDLE_MINUTES = 0.5
 QUICK = " ".join(
     f"RAY_health_check_{name}={value}"
     for name, value in {
@@ -35,7 +34,8 @@ QUICK = " ".join(
 """A node that is cut off is dead after some 3 s, and not after a minute."""
 POSTGRES = """
 set -e; cd /tmp; bin={programs}; printf secret > password; mkdir data; chown postgres password data
-runuser -u postgres -- $bin/initdb -D data -U mlflow -N --auth=scram-sha-256 --pwfile=password > log 2>&1
+export LC_ALL=C; runuser -u postgres -- $bin/initdb -D data -U mlflow -E UTF8 -N --auth=scram-sha-256 \\
+  --pwfile=password > log 2>&1
 echo 'host all all {network} scram-sha-256' >> data/pg_hba.conf
 nohup setsid runuser -u postgres -- $bin/postgres -D data -k /tmp -c listen_addresses={address} \\
   >> log 2>&1 < /dev/null &
@@ -50,7 +50,7 @@ runs = {trial: (run.info.status, [step for step, _ in mlflow.history(trial, "nll
 print(json.dumps([mlflow.parent().info.status, runs]))
 """
 CLUSTER = ("python", "-m", "orchestrator.cluster")
-FORGOTTEN_S, BEGUN_S, GOES_S = 20, 8, 60
+FORGOTTEN_S, BEGUN_S = 20, 8
 """So long the launcher's SSH takes to see that its connection to a lost head is dead."""
 SPEC = """
 corpus: {store}/text.txt
@@ -82,13 +82,7 @@ class Laptop:
             made.mkdir(parents=True)
         (home / ".ray" / "auth_token").write_text("0123456789abcdef" * 4)
         (home / ".ray" / "auth_token").chmod(0o600)
-        sent = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-        )
-        subprocess.run(
-            ["rsync", "-a", "--from0", "--files-from=-", f"{ROOT}/", f"{self.checkout}/"],
-            input=sent.stdout, check=True,
-        )  # fmt: skip
+        check_out(self.checkout)
         write_corpus(self.store / "text.txt")
         (self.checkout / "spec.yaml").write_text(SPEC.format(store=self.store))
         (self.checkout / "my-cluster.yaml").write_text(self._filled())
@@ -114,7 +108,6 @@ class Laptop:
         config = yaml.safe_load(re.sub(r"<FILL-IN: (\w+),[^>]*>", lambda found: blanks[found[1]], text))
         config["cluster_name"] = f"walk{os.getpid()}"  # the launcher remembers what it did under a name
         config["provider"]["worker_ips"] = [self.hosts.address(worker) for worker in WORKERS]
-        config |= {"min_workers": 0, "max_workers": len(WORKERS), "idle_timeout_minutes": IDLE_MINUTES}
         config["head_start_ray_commands"] = [
             command.replace("ray start", f"{QUICK} ray start").replace(
                 f"sqlite:///{self.store}/mlflow/mlflow.db", self.database
@@ -183,7 +176,6 @@ def laptop(tmp_path: Path) -> Iterator[Laptop]:
 
 def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: Laptop) -> None:
     laptop.up()
-    assert laptop.workers() == []
     assert "sweep spec is job spec-1; it runs on without this connection" in laptop.submit()
     with laptop.watching() as first:
         assert first.stdout is not None
@@ -192,7 +184,6 @@ def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: La
         for line in first.stdout:
             said.append(line)
             if line.startswith("[2/") and not lost:
-                assert laptop.workers() == [*WORKERS]  # they have come with the work
                 laptop.hosts.power_off(LOST)
                 lost.append(LOST)
             if line.startswith("[4/") and lost == [LOST]:
@@ -232,10 +223,6 @@ def test_a_worker_and_the_head_are_lost_and_every_trial_is_there_once(laptop: La
     assert parent == "FINISHED"
     assert set(runs) == set(trials["trial_id"])
     assert list(runs.values()) == [["FINISHED", list(range(1, 121))]] * len(runs)  # no epoch twice
-    end = time.monotonic() + 60 * IDLE_MINUTES + GOES_S
-    while laptop.workers():  # and they go when nothing is left to do
-        assert time.monotonic() < end, laptop.workers()
-        time.sleep(1)
     laptop.run("ray", "down", "-y", "my-cluster.yaml")
     left = subprocess.run(laptop.hosts.ssh(HEAD, "pgrep -f raylet/raylet"), capture_output=True, check=False)
     assert left.stdout == b""
