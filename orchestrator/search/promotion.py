@@ -23,11 +23,13 @@ class Promotion(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self._searcher = searcher
         self._trials: dict[str, Trial] = {}
+        self._number: dict[str, int] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """After a restart Tune takes what had paused for pending, and what had been given up while it paused
         too; the searcher knows better."""
         self._trials[trial.trial_id] = trial
+        self._number[trial.trial_id] = len(self._number)
         ended = trial.status in (Trial.TERMINATED, Trial.ERROR) and _has_result(trial)
         if trial.trial_id in self._searcher.pauses.given_up:
             self._mark(trial)
@@ -54,7 +56,9 @@ class Promotion(FIFOScheduler):
         promoted = self._searcher.promotable()
         if promoted is not None and self._is_saved(promoted) and self._searcher.promote(promoted):
             return self._trials[promoted]
-        return next((trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING), None)
+        # Of those that have not ended, as there may be thousands that have; the first that was added.
+        pending = (trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING)
+        return min(pending, key=lambda trial: self._number[trial.trial_id], default=None)
 
     @property
     def _settled(self) -> bool:
