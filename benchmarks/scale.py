@@ -57,6 +57,7 @@ TARGET = Path(__file__).parents[1] / "docs" / "scale.md"
 TRIALS, EPOCHS, GPUS = 10_000, 10, 200
 EPOCH_S = 60.0
 """Simulated; what an epoch takes decides how many results a second a cluster makes."""
+READING = "\n## What breaks first"
 TEST_SENTENCES, VOCABULARY = 1000, 10_000
 PARTS = 10
 VARIANTS = "vanilla,annealed,dilated,cyclical,beta,free_bits,kl_target,skip,batch_norm,gumbel"
@@ -252,7 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             meter, totals = simulate(folder, asked.trials, asked.gpus)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    TARGET.write_text("\n".join(page(meter, totals, asked.gpus, checkpoint_sizes())), encoding="utf-8")
+    _, below, reading = (TARGET.read_text(encoding="utf-8") if TARGET.is_file() else "").partition(READING)
+    text = "\n".join(page(meter, totals, asked.gpus, checkpoint_sizes()))
+    TARGET.write_text(f"{text}{below}{reading}", encoding="utf-8")
     print(f"wrote {TARGET}")
 
 
@@ -279,7 +282,7 @@ def checkpoint_sizes() -> dict[str, float]:
 
 
 def page(meter: Meter, totals: dict[str, float], gpus: int, sizes: dict[str, float]) -> list[str]:
-    """docs/scale.md, up to what people wrote below it."""
+    """docs/scale.md, up to what it says to people, which a new measurement leaves there."""
     names = ("driver", *LABELS)
     step = max(2, len(meter.beats) // PARTS)
     rows = []

@@ -1,5 +1,8 @@
-"""What Ray tells a driver of its nodes, in a line each: it prints them by itself, whatever it was told of
-logs, and with a lost node some fifty lines of its own state."""
+"""What Ray tells a driver of its nodes, in a line each.
+
+It prints such messages by itself, whatever it was told of logs, and with a lost node some fifty lines of its
+own state.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ A variant only combines; it computes nothing, and knows neither its search space
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING
@@ -22,9 +23,10 @@ class UnknownVariantError(ValueError):
     """No variant of that name."""
 
 
-def variant_names() -> list[str]:
+@functools.cache
+def variant_names() -> tuple[str, ...]:
     """Names of all variants: the modules of `trainables.variants`."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def load_variant(name: str) -> Variant:

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from rich.console import Console
 from orchestrator.budget.time_left import Spent, TimeLeft
 from orchestrator.common.wording import duration
 from orchestrator.running.progress import (
+    MANY,
     FinishedTrial,
     ProgressCallback,
     RunningTrial,
@@ -98,6 +100,34 @@ def test_a_trial_in_few_words() -> None:
         "annealed anneal_shape=logistic anneal_rate=1.123 anneal_delay=14.61 kl_start=0.1234"
         " word_keep_rate=0.9877 seed 12"
     )
+
+
+def test_with_many_trials_estimates_take_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = 0.0, 0
+
+    def estimate(_: SweepProgress) -> float:
+        nonlocal now, made
+        now += 0.1  # so long it takes
+        made += 1
+        return 50.0
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    monkeypatch.setattr(SweepProgress, "seconds_left", estimate)
+    sweep = progress(planned={"cyclical": 1000})
+    sweep.finished = {str(number): done(CYCLICAL, 4.0) for number in range(MANY + 1)}
+    left = []
+    for _ in range(100):
+        now += 0.1
+        left.append(sweep.line(done(CYCLICAL, 4.0)).rpartition("about ")[2])
+    assert made in (5, 6)
+    assert 0.1 * made / now < 0.06
+    assert (left[0], left[15]) == ("50 s of training left", "48 s of training left")  # it counts down between
+    few = progress(planned={"cyclical": 1000})
+    few.finished = {"a": done(CYCLICAL, 4.0)}
+    before = made
+    for _ in range(10):
+        few.line(done(CYCLICAL, 4.0))
+    assert made == before + 10
 
 
 def test_a_line_for_each_finished_trial() -> None:

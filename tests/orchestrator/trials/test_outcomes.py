@@ -74,3 +74,17 @@ def test_the_checkpoint_keeps_no_second_copy(tmp_path: Path, trial: Trial) -> No
     outcomes.on_trial_result(1, [trial], trial, last)
     outcomes.on_trial_save(1, [trial], trial)
     assert saved.metrics == {"epoch": 2}
+
+
+def test_tunes_statistics_are_not_kept(tmp_path: Path, trial: Trial) -> None:
+    outcomes = Outcomes(str(tmp_path))
+    for epoch in range(1, 4):
+        figures = {f"metric_{number}": 1.0 / epoch for number in range(30)}
+        trial.update_last_result({"training_iteration": epoch, "metrics": figures})
+    before = len(trial.run_metadata.get_json_state())
+    outcomes.on_trial_complete(1, [trial], trial)
+    assert trial.run_metadata.metric_analysis == {}
+    assert len(trial.run_metadata.get_json_state()) < before / 3
+    assert trial.last_result["metrics"] == figures
+    trial.update_last_result({"training_iteration": 4, "metrics": figures})  # and it may go on
+    assert "metrics/metric_0" in trial.metric_analysis
