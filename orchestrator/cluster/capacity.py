@@ -16,7 +16,7 @@ import ray
 import yaml
 
 from orchestrator.common.wording import plural
-from orchestrator.spec.sections import Resources
+from orchestrator.spec.sections import ACCELERATOR, Resources
 
 LAUNCHERS_FILE = Path("~/ray_bootstrap_config.yaml")
 """Where `ray up` leaves its configuration on the head, the resources of each node type filled in."""
@@ -28,14 +28,19 @@ class Node:
 
     cpus: float
     gpus: float
+    kinds: tuple[str, ...] = ()
+    """Of its GPUs."""
 
     @classmethod
     def of(cls, resources: Mapping[str, float]) -> Node:
         """From Ray's names."""
-        return cls(float(resources.get("CPU", 0.0)), float(resources.get("GPU", 0.0)))
+        kinds = (name.removeprefix(ACCELERATOR) for name in resources if name.startswith(ACCELERATOR))
+        return cls(float(resources.get("CPU", 0.0)), float(resources.get("GPU", 0.0)), tuple(sorted(kinds)))
 
     def fits(self, trial: Resources) -> int:
         """So many trials at a time."""
+        if trial.accelerator is not None and trial.accelerator not in self.kinds:
+            return 0
         fits = [self.cpus / trial.cpus]
         if trial.gpus:
             fits.append(self.gpus / trial.gpus)
@@ -43,7 +48,7 @@ class Node:
 
     def __str__(self) -> str:
         cpus, gpus = (int(each) if each == int(each) else each for each in (self.cpus, self.gpus))
-        return f"{cpus} CPU, {gpus} GPU"
+        return f"{cpus} CPU, {gpus} GPU{_in_brackets(self.kinds)}"
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,12 @@ class Capacity:
 
 
 def _asked(trial: Resources) -> str:
-    return f"{trial.cpus:g} CPU, {trial.gpus:g} GPU"
+    kinds = () if trial.accelerator is None else (trial.accelerator,)
+    return f"{trial.cpus:g} CPU, {trial.gpus:g} GPU{_in_brackets(kinds)}"
+
+
+def _in_brackets(kinds: Sequence[str]) -> str:
+    return f" ({', '.join(kinds)})" if kinds else ""
 
 
 def _counted(nodes: Sequence[Node]) -> list[tuple[Node, int]]:

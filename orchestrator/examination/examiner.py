@@ -113,7 +113,9 @@ class Examiner:
     def _tasks(self, subjects: list[_Subject]) -> Iterator[tuple[_Subject, ray.ObjectRef[Examination]]]:
         """Each subject with its task, in the order in which they end; Ray retries one whose worker died."""
         resources = self.spec.resources
-        examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(examine_checkpoint)
+        examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, resources=resources.kind)(
+            examine_checkpoint
+        )
         corpus, waiting = ray.put(self.corpus), deque(subjects)
         running: dict[ray.ObjectRef[Examination], _Subject] = {}
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 EMPTY = BeforeValidator(lambda value: {} if value is None else value)
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Entries = Annotated[dict[str, Any], EMPTY]
 
+ACCELERATOR = "accelerator_type:"
+"""Ray's prefix for the kind of a node's GPUs."""
 AUTO_SAMPLER = "auto"
 SAMPLERS = (AUTO_SAMPLER, "gp", "tpe", "nsga2", "random", "grid")
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -77,18 +79,36 @@ class Search(BaseModel):
 
 
 class Resources(BaseModel):
-    """What each trial reserves on its node; a fraction of a GPU lets trials share one."""
+    """What each trial reserves on its node; a fraction of a GPU lets trials share one.
+
+    Attributes:
+        accelerator: the kind of GPU, as Ray names it ("T4", "A10G", "A100"); None takes any, so that a large
+            trial may land on a small one.
+    """
 
     model_config = _STRICT
 
     cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
     gpus: Amount = 0
+    accelerator: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
+
+    @property
+    def kind(self) -> dict[str, float]:
+        """What Ray calls a node with that kind of GPU; the amount only has to be there."""
+        return {} if self.accelerator is None else {f"{ACCELERATOR}{self.accelerator}": 0.001}
 
     @field_validator("gpus")
     @classmethod
     def _whole_gpus(cls, value: float) -> float:
         if value > 1 and value != int(value):
             raise ValueError(f"resources.gpus must be whole above 1, got {value!r}")
+        return value
+
+    @field_validator("accelerator")
+    @classmethod
+    def _of_a_gpu(cls, value: str | None, others: ValidationInfo) -> str | None:
+        if value is not None and not others.data.get("gpus"):
+            raise ValueError(f"resources.accelerator must come with gpus above 0, got {value!r} without")
         return value
 
 

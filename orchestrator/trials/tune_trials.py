@@ -50,7 +50,7 @@ def run_trials(
     # Of a searcher's trials Tune would let a single one wait for room: a cluster would not grow, actors would
     # be started one after the other, and short trials would all run in the first. The searcher limits them.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MANY))
-    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
+    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus, **spec.resources.kind}
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
     kept = partial(

@@ -14,6 +14,7 @@ from tests.paths import ROOT
 ONE_CPU = Resources(cpus=1)
 QUARTER = Resources(cpus=1, gpus=0.25)
 TWO_GPUS = Resources(cpus=1, gpus=2)
+LARGE = Resources(cpus=1, gpus=1, accelerator="A100")
 HEAD, CPUS, GPU = Node(0, 0), Node(4, 0), Node(4, 1)
 
 
@@ -28,10 +29,22 @@ HEAD, CPUS, GPU = Node(0, 0), Node(4, 0), Node(4, 1)
         (Node(2, 1), QUARTER, 2),
         (GPU, Resources(cpus=1, gpus=0.3), 3),
         (GPU, TWO_GPUS, 0),
+        (Node(8, 2, ("A100",)), LARGE, 2),
+        (Node(8, 2, ("A100", "A100-40G")), LARGE, 2),
+        (Node(8, 2, ("T4",)), LARGE, 0),
+        (Node(8, 2), LARGE, 0),
+        (Node(8, 2, ("T4",)), QUARTER, 8),
     ],
 )
 def test_on_a_node(node: Node, trial: Resources, fits: int) -> None:
     assert node.fits(trial) == fits
+
+
+def test_the_kind_of_a_nodes_gpus_is_rays() -> None:
+    node = Node.of({"CPU": 4.0, "GPU": 1.0, "accelerator_type:T4": 1.0, "node:10.0.0.1": 1.0})
+    assert node == Node(4, 1, ("T4",))
+    assert Capacity([node]).problem(LARGE) == "got 1 CPU, 1 GPU (A100); 1 node (1 × 4 CPU, 1 GPU (T4))"
+    assert Capacity([node, Node(4, 1, ("A100",))]).fits(LARGE) == 1
 
 
 def test_a_trial_does_not_lie_across_two_nodes() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.paths import ROOT
 from tests.sweep_process import FINISHED_LINE, TRAINS, Sweep, assert_complete, processes_below
 
 if TYPE_CHECKING:
@@ -150,6 +151,67 @@ def test_a_trial_that_no_node_may_ever_hold_is_refused(tmp_path: Path) -> None:
         " 0 GPU), up to 2 workers may be started (4 CPU, 0 GPU)\n",
     )
     assert not (tmp_path / "sweeps" / "s").exists()
+
+
+_PLACED = """
+import sys
+from pathlib import Path
+import ray
+from ray import tune
+from ray.tune.stopper import NoopStopper
+from orchestrator.cluster.slots import Slots
+from orchestrator.running.folder import prepare_folder
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.sweep_searcher import SweepSearcher
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.tune_trials import run_trials
+from trainables.text.grammar import embedded_corpus
+
+class Placed(tune.Trainable):
+    def setup(self, config, settings=None, corpus=None):
+        pass
+
+    def reset_config(self, new_config):
+        return True
+
+    def step(self):
+        final = {f"best/{name}": 1.0 for name in ("nll", "kl", "nll_plus_kl")}
+        node = ray.get_runtime_context().get_node_id()
+        return {"epoch": 1, "metrics": {}, "final": final, "node": node, "done": True}
+
+    def save_checkpoint(self, folder):
+        Path(folder, "nothing").touch()
+
+ray.init(sys.argv[1], runtime_env={"py_modules": [sys.argv[2]]}, log_to_driver=False)
+Path("spec.yaml").write_text("resources: {cpus: 1, gpus: 0.5, accelerator: A100}")
+options = {"name": "s", "variants": "vanilla", "replicates": 0, "baseline_seeds": 1, "trials": 4}
+options |= {"epochs": "1", "storage": "sweeps"}
+spec = prepare_folder(SweepSpec.load(Path("spec.yaml"), options))
+slots = Slots(spec, print)
+trials = run_trials(
+    spec, embedded_corpus(0, (20, 10, 10)), SweepSearcher(SearchPlan.of(spec)),
+    Outcomes(spec.checkpoint_folder), NoopStopper(), [], slots=slots, resume=False, trainable=Placed,
+)
+nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes()}
+print(slots.fit, *("accelerator_type:A100" in nodes[trial.last_result["node"]] for trial in trials))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_trials_go_where_their_kind_of_gpu_is(tmp_path: Path) -> None:
+    """On nodes that only say that they have GPUs; the trials train nothing."""
+    with cluster_of(0) as cluster:
+        for kind in ("T4", "A100"):
+            cluster.add_node(num_cpus=4, num_gpus=1, resources={f"accelerator_type:{kind}": 1})
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
+        done = subprocess.run(
+            [sys.executable, "-c", _PLACED, cluster.address, str(ROOT / "trainables")], cwd=tmp_path,
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "2 True True True True True"
 
 
 def _raylets() -> list[int]:

@@ -149,6 +149,7 @@ ranges: {{}}
 resources:
   cpus: 2.0
   gpus: 0.0
+  accelerator: null
 max_concurrent: null
 iw_samples: 100
 iw_sentences: 200

@@ -119,6 +119,10 @@ NAME_RULE = "name must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and begin
         ("resources: {cpus: 0}", "1: resources.cpus must be > 0, got 0"),
         ("resources:\n  gpus: .nan", "2: resources.gpus must be finite, got nan"),
         ("resources:\n  gpus: 1.5", "2: resources.gpus must be whole above 1, got 1.5"),
+        (
+            "resources:\n  accelerator: T4",
+            "2: resources.accelerator must come with gpus above 0, got 'T4' without",
+        ),
         ("resources: 3", "1: resources must be a mapping, got 3"),
         ("resources: {cpu: 3}", "1: unknown key 'cpu'; did you mean 'cpus'?"),
         ("trials: 3\ntrails: 3", "2: unknown key 'trails'; did you mean 'trials'?"),
