@@ -103,11 +103,16 @@ class Sweep:
 
 
 def read_until(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> list[str]:
-    """The lines of standard output up to the wanted one."""
+    """The lines of standard output up to the wanted one. No byte behind it is read: `communicate` would not
+    see what waits in a buffer."""
     assert process.stdout is not None
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line.rstrip("\n"))
+    lines, line = [], b""
+    while byte := os.read(process.stdout.fileno(), 1):
+        if byte != b"\n":
+            line += byte
+            continue
+        lines.append(line.decode())
+        line = b""
         if wanted(lines[-1]):
             return lines
     raise AssertionError(f"ended too soon: {lines}")
