@@ -31,6 +31,7 @@ from optuna.storages.journal import JournalFileBackend
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
+from ray.tune.stopper import NoopStopper
 from rich.console import Console
 
 from benchmarks.machine import processor
@@ -114,21 +115,21 @@ def ours(
     slots = Slots(spec, print)
     outcomes = Outcomes(spec.checkpoint_folder)
     run_trials(
-        spec, corpus, searcher, outcomes, _Never(), callbacks, slots=slots, resume=False, trainable=Sleeper
+        spec,
+        corpus,
+        searcher,
+        outcomes,
+        NoopStopper(),
+        callbacks,
+        slots=slots,
+        resume=False,
+        trainable=Sleeper,
     )
     assert len(pulse.beats) == trials
     if tracker is not None:
         tracker.finish_sweep(status="FINISHED")
         tracker.close(60.0)
     return pulse.beats
-
-
-class _Never(tune.Stopper):
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return False
 
 
 def ray_tune(folder: Path, *, reuse: bool) -> None:

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -153,11 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     for mps in (False, True) if shutil.which("nvidia-cuda-mps-control") else (False,):
         for processes in map(int, asked.processes.split(",")):
-            if mps:
-                with mps_running():
-                    rows.append(measured(corpus, asked.device, processes, asked.seconds, mps=True))
-            else:
-                rows.append(measured(corpus, asked.device, processes, asked.seconds, mps=False))
+            with mps_running() if mps else nullcontext():
+                rows.append(measured(corpus, asked.device, processes, asked.seconds, mps=mps))
             print(rows[-1], flush=True)
     asked.to.write_text(page(rows, asked.device, corpus, asked.seconds), encoding="utf-8")
 

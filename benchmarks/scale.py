@@ -32,6 +32,7 @@ import ray
 import torch
 from ray import tune
 from ray.tune.execution import tune_controller
+from ray.tune.stopper import NoopStopper
 from rich.console import Console
 
 from benchmarks.machine import processor
@@ -135,8 +136,6 @@ class Meter:
 
     def callback(self, what: str, callback: tune.Callback) -> tune.Callback:
         """The callback with the time of all that it does taken."""
-        total = f"{what}"
-        self.spent[total] = 0.0
         for name in (name for name in dir(callback) if name.startswith("on_")):
             timed = self.around(f"{what}.{name}", getattr(callback, name))
             setattr(callback, name, timed)
@@ -201,7 +200,7 @@ def simulate(folder: Path, trials: int, gpus: int) -> tuple[Meter, dict[str, flo
         meter.begin = time.perf_counter()
         with progress:
             found = tune_trials.run_trials(
-                *(spec, corpus, searcher, outcomes, _Never(), callbacks),
+                *(spec, corpus, searcher, outcomes, NoopStopper(), callbacks),
                 slots=_Slots(gpus),  # type: ignore[arg-type]
                 resume=False,
                 trainable=Simulated,
@@ -229,14 +228,6 @@ def simulate(folder: Path, trials: int, gpus: int) -> tuple[Meter, dict[str, flo
 @dataclass(frozen=True)
 class _Slots:
     asked: int
-
-
-class _Never(tune.Stopper):
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return False
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

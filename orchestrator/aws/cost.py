@@ -70,7 +70,8 @@ def _hours(kinds: dict[str, Machines], config: dict[str, Any], prices: Prices) -
         how = "spot" if kind.spot else "on demand"
         count = "1" if name == head else f"up to {kind.most}"
         typer.echo(f"  {count:>8} × {kind.instance_type:<14} {how:<10} {_range(found)} each")
-    typer.echo(f"  {'disks':>8}   150 GB each is {_amount(None if disk is None else 150 * disk)}")
+    size = kinds[head].disk_gb
+    typer.echo(f"  {'disks':>8}   {size} GB each is {_amount(None if disk is None else size * disk)}")
     workers = [hours[name] for name in kinds if name != head]
     dearest = None if None in workers else max(each for each in workers if each is not None)
     alone = hours[head]

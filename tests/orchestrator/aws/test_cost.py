@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import requests
 import yaml
 from botocore.stub import ANY, Stubber
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from orchestrator.aws import prices as module
@@ -22,16 +20,6 @@ from tests.paths import ROOT
 from tests.test_cluster_yaml import filled
 
 CONFIG = filled()
-
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "simulated")
-    with mock_aws():
-        yield
 
 
 def said(tmp_path: Path, *arguments: str, config: Any = CONFIG) -> Result:

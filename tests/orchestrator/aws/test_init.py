@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import yaml
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from orchestrator.aws.account import Account
@@ -24,17 +22,6 @@ from tests.test_cluster_yaml import prepared
 
 REGION, AMI = "eu-central-1", "ami-0123456789abcdef0"
 GIVEN = ("--region", REGION, "--source", "203.0.113.7/32", "--image", AMI)
-
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "simulated")
-    monkeypatch.chdir(ROOT)
-    with mock_aws():
-        yield
 
 
 def init(*arguments: str) -> Result:

@@ -13,7 +13,10 @@ DEAD = (
     "marked dead because the detector has missed too many heartbeats from it. This can happen when a \t"
     "(1) raylet crashes unexpectedly (OOM, etc.) \n\t(2) raylet has lagging heartbeats due to slow network."
 )
-ENDED = "Raylet is terminated. Termination is unexpected. It may be (1) SIGKILL\n    [state-dump] a\n"
+ENDED = (
+    "Raylet is terminated. Termination is unexpected. Possible reasons include: (1) SIGKILL by the user or "
+    "system OOM killer\n    [state-dump] DebugString() time ms: 0\n"
+)
 
 
 @pytest.mark.parametrize(
