@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from orchestrator.budget.caps import Caps, Used
 from orchestrator.budget.probe import Pace
 from orchestrator.budget.time_left import makespan
+from orchestrator.search.costs import Trained
 from orchestrator.search.plan import SearchPlan
-from orchestrator.search.trial_plan import TrialPlan
 from trainables.variants import BASELINE
 
 START_S, REPORT_S = 15.0, 15.0
@@ -51,15 +51,28 @@ class Forecast:
     slots: int
 
     @classmethod
-    def of(cls, plan: SearchPlan, paces: Mapping[str, Pace], slots: int) -> Forecast:
-        """From the pace of each variant's typical trial."""
+    def of(
+        cls,
+        plan: SearchPlan,
+        paces: Mapping[str, Pace],
+        slots: int,
+        trained: Mapping[str, Trained] | None = None,
+    ) -> Forecast:
+        """From the pace of each variant's typical trial, and what trainings have taken of variants of which
+        that is known."""
         typical, planned = plan.typical(), plan.planned()
         repeats = {BASELINE: sum(map(plan.repeats, plan.baselines))}
         repeats |= {each.variant: plan.repeats(each) for each in plan.variants}
         more = max(0, plan.rounds.most - plan.rounds.first)
         return cls(
             tuple(
-                _variant(plan, typical[name], paces[name], trials, max(1, repeats[name]))
+                _variant(
+                    paces[name],
+                    (trained or {}).get(name) or plan.costs.guess(typical[name]),
+                    name,
+                    trials,
+                    max(1, repeats[name]),
+                )
                 for name, trials in planned.items()
             ),
             {each.variant: more for each in plan.variants if plan.repeats(each)},
@@ -107,10 +120,9 @@ class Forecast:
         return (seconds for *_, seconds in sorted(places))
 
 
-def _variant(plan: SearchPlan, trial: TrialPlan, pace: Pace, trials: int, examined: int) -> VariantForecast:
-    epochs = plan.costs.epochs_of(trial.variant)
-    seconds = pace.update * pace.updates * plan.costs.of(trial) + pace.evaluation * epochs
+def _variant(pace: Pace, trained: Trained, variant: str, trials: int, examined: int) -> VariantForecast:
+    seconds = pace.update * pace.updates * trained.cost + pace.evaluation * trained.epochs
     return VariantForecast(
-        trial.variant, trials, min(examined, trials), epochs, seconds + pace.end + BETWEEN_S,
+        variant, trials, min(examined, trials), trained.epochs, seconds + pace.end + BETWEEN_S,
         pace.examination, pace.memory,
     )  # fmt: skip

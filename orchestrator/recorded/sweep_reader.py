@@ -55,6 +55,15 @@ T = TypeVar("T")
 Losses = Mapping[str, NDArray[np.float32] | NDArray[np.float64]]
 
 
+@dataclass(frozen=True)
+class Training:
+    """One that came to its end, and the steps that it took."""
+
+    plan: TrialPlan
+    optimizer_steps: float
+    inner_steps: float
+
+
 class SweepReader:
     """Reads sweeps by name.
 
@@ -89,6 +98,33 @@ class SweepReader:
                 return self._read(name)
         except (MlflowException, OSError) as error:
             raise StoreError(f"sweep {name!r} cannot be read from {self._place}: {reason(error)}") from error
+
+    def trainings(self, digest: str, length: str, sweeps: int) -> dict[str, list[Training]]:
+        """The whole trainings of the latest so many sweeps over this corpus, of this length, by sweep; those
+        that have none are left out.
+
+        Raises:
+            StoreError: MLflow fails on the way.
+        """
+        alike = {"digest": digest, "epochs": length}
+        found: dict[str, list[Training]] = {}
+        try:
+            with patient(self._uri):
+                for parent in reversed(list(self._search(equals(KIND_TAG, "sweep")))):
+                    if len(found) < sweeps and alike.items() <= parent.data.params.items():
+                        name = str(parent.data.tags[SWEEP_TAG])
+                        if ended := list(self._ended(name)):
+                            found[name] = ended
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"sweeps cannot be read from {self._place}: {reason(error)}") from error
+        return found
+
+    def _ended(self, sweep: str) -> Iterator[Training]:
+        for run in self._search(equals(SWEEP_TAG, sweep)):
+            metrics = run.data.metrics
+            plan = _plan(run) if metrics.keys() >= _COMPLETE else None
+            if plan is not None and run.info.status == "FINISHED":
+                yield Training(plan, metrics["optimizer_steps"], metrics["inner_steps"])
 
     def _read(self, name: str) -> StoredSweep:
         parent, children = self._runs(name)

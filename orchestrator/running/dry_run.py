@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from orchestrator.budget.caps import Caps, Used
 from orchestrator.budget.forecast import Forecast
 from orchestrator.budget.probe import local_slots, probed
 from orchestrator.common.wording import duration, plural
+from orchestrator.recorded.earlier_lengths import EarlierLengths
 from orchestrator.reports.tables.plain import print_table
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.trial_plan import short
@@ -46,26 +47,30 @@ def show_plan(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     show(spec, corpus, console)
     plan, slots = SearchPlan.of(spec, corpus.longest), local_slots(spec)
     with console.status("timing some steps of each model"):
-        forecast = Forecast.of(plan, probed(plan.typical(), spec, corpus, slots), slots)
+        earlier = EarlierLengths.of(spec, plan, corpus)
+        paces = probed(plan.typical(), spec, corpus, slots)
+    forecast = Forecast.of(plan, paces, slots, earlier.trained)
     if os.environ.get("RAY_ADDRESS"):
         console.print("note: timed on this machine, not on the cluster", style="yellow")
     console.print()
-    print_table(console, _forecast_table(forecast, spec))
+    guessed = [each.variant for each in forecast.variants if each.variant not in earlier.trained]
+    print_table(console, _forecast_table(forecast, guessed if spec.epochs.limit else ()))
+    if earlier.sweeps:
+        console.print(f"epochs: those of trainings in {', '.join(earlier.sweeps)}", style="dim")
     for line in _in_all(forecast, Caps(spec.budget, spec.resources)):
         console.print(line, highlight=False)
 
 
-def _forecast_table(forecast: Forecast, spec: SweepSpec) -> Table:
+def _forecast_table(forecast: Forecast, guessed: Collection[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     table.add_column("variant", no_wrap=True)
     for title in ("trials", "epochs", "a trial", "all of them", "memory of a trial"):
         table.add_column(title, justify="right", no_wrap=title != "memory of a trial")
-    exact = spec.epochs.limit is None
     for each in forecast.variants:
         table.add_row(
             each.variant,
             str(each.trials),
-            f"{each.epochs:.0f}" if exact else f"≈ {each.epochs:.0f}",
+            f"≈ {each.epochs:.0f}" if each.variant in guessed else f"{each.epochs:.0f}",
             duration(each.trial_seconds),
             duration(each.seconds),
             f"{each.memory / 2**30:.1f} GiB",

@@ -20,6 +20,15 @@ without: means of the recorded trainings of docs/benchmarks/search.md."""
 
 
 @dataclass(frozen=True)
+class Trained:
+    """What trainings of a variant have taken, on average: epochs, and the `cost` of them in epochs of joint
+    training, inner steps counted."""
+
+    epochs: float
+    cost: float
+
+
+@dataclass(frozen=True)
 class Costs:
     """The costs of a sweep's trials, all of which have this length."""
 
@@ -33,5 +42,9 @@ class Costs:
 
     def of(self, plan: TrialPlan) -> float:
         """Epochs of joint training that cost as much as the trial."""
+        return self.guess(plan).cost
+
+    def guess(self, plan: TrialPlan) -> Trained:
+        """What the trial will take, as far as anyone can say before one of its variant has ended."""
         epochs = self.epochs_of(plan.variant)
-        return epochs + INNER_STEPS * min(float(plan.build().updates.phase), epochs)
+        return Trained(epochs, epochs + INNER_STEPS * min(float(plan.build().updates.phase), epochs))

@@ -8,6 +8,7 @@ import torch
 from orchestrator.budget.caps import Caps
 from orchestrator.budget.forecast import BETWEEN_S, REPORT_S, START_S, Forecast
 from orchestrator.budget.probe import Pace, local_slots, probe, probed
+from orchestrator.search.costs import Trained
 from orchestrator.search.plan import SearchPlan
 from orchestrator.spec.budget import Budget
 from orchestrator.spec.errors import SpecError
@@ -50,6 +51,16 @@ def test_by_hand() -> None:
     assert found.seconds == pytest.approx(START_S + 209 + 4 * 3 + REPORT_S)
     # Up to one seed more for each of the two.
     assert found.most_seconds == pytest.approx(found.seconds + 17 + 62 + 2 * 3)
+
+
+def test_what_trainings_have_taken() -> None:
+    # Of cyclical it is known that 4 epochs do: 4 + 2 + 2 = 8 s. Of aggressive that it takes 5 epochs, and
+    # with the inner steps the time of 30: 30 + 2.5 + 2 = 34.5 s. Of the baseline nothing.
+    plan = plan_of()
+    seen = {"cyclical": Trained(4.0, 4.0), "aggressive": Trained(5.0, 30.0)}
+    found = Forecast.of(plan, dict.fromkeys(plan.typical(), PACE), 1, seen)
+    assert [each.trial_seconds for each in found.variants] == pytest.approx([17, 8, 34.5])
+    assert [each.epochs for each in found.variants] == [10, 4, 5]
 
 
 def test_several_at_a_time() -> None:
