@@ -125,7 +125,7 @@ class TimeLeft:
                 INNER_STEPS,
             ),
             phase=_mean((trial.aggressive_epochs for trial in (first, *own)), 0.0),
-            epochs=self._epochs(variant, [trial for trial in own or known if trial.other is not None]),
+            epochs=self._epochs(variant, [trial for trial in known if trial.other is not None]),
             other=_mean((trial.other for trial in known if trial.other is not None), 0.0),
         )
 
@@ -134,8 +134,13 @@ class TimeLeft:
         return f"{epochs}/{self.epochs}" if self.epochs == self.most else str(epochs)
 
     def _epochs(self, variant: str, ended: Sequence[TrialCost]) -> float:
-        guess = Costs(Length(planned=self.epochs, most=self.most)).epochs_of(variant)
-        return guess if self.epochs == self.most else _mean((trial.spent.epochs for trial in ended), guess)
+        """Those of its own trials; before one has ended a guess, as far off as those for others were."""
+        guess = Costs(Length(planned=self.epochs, most=self.most)).epochs_of
+        if self.epochs == self.most:
+            return guess(variant)
+        own = [trial.spent.epochs for trial in ended if trial.plan.variant == variant]
+        off = _mean((trial.spent.epochs / guess(trial.plan.variant) for trial in ended), 1.0)
+        return _mean(own, min(float(self.most), off * guess(variant)))
 
     def _to_come(self, trials: Sequence[TrialCost], costs: Mapping[str, _Cost]) -> list[float]:
         """Seconds of the trials that have not begun, in the order in which they will: the baselines first,

@@ -149,7 +149,7 @@ class SweepProgress:
 
     def _left(self) -> str:
         if len(self.finished) >= self.total:
-            return "done"
+            return "the planned trials are done"
         seconds = self._lately_left()
         return (
             "estimating the time left" if seconds is None else f"about {duration(seconds)} of training left"

@@ -93,6 +93,15 @@ def test_where_validation_ends_trainings_those_that_have_ended_tell_how_long_the
     assert [TimeLeft(10, most, {}, TYPICAL, 1).place(7) for most in (10, 40)] == ["7/10", "7"]
 
 
+def test_a_guess_is_as_far_off_as_those_for_other_variants_were() -> None:
+    """27 epochs of a baseline where 18 had been guessed: of another variant half as many again, too."""
+    baseline = TrialCost(BASELINE, Spent(27, 270, 0, 27.0), other=0.0)
+    step = 0.1 / WITHOUT_ENCODER
+    found = left([baseline], most=100, language_model=1, vanilla=1)
+    assert found == pytest.approx(1.5 * 25 * 10 * step)
+    assert left([baseline], most=30, language_model=1, vanilla=1) == pytest.approx(30 * 10 * step)
+
+
 def costs_at(record: pd.DataFrame, now: float) -> list[TrialCost]:
     """What a sweep knows at that second of its record."""
     costs = []

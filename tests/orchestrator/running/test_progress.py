@@ -143,7 +143,7 @@ def test_a_line_for_each_finished_trial() -> None:
         == "[2/3] trial cyclical cycles=4: failed (out of memory) (2 s), about 4 s of training left"
     )
     sweep.finished["c"] = done(CYCLICAL, 4.0)
-    assert sweep.line(first).endswith("(4 s), done")
+    assert sweep.line(first).endswith("(4 s), the planned trials are done")
 
 
 def test_the_best_by_variant() -> None:
