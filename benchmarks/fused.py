@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.machine import processor
-from benchmarks.train_step import Case, corpus
+from benchmarks.train_step import Case, corpus, now
 from trainables.text.batches import Batch
 from trainables.text.vocabulary import SPECIAL_WORDS
 from trainables.training.loop import Training
@@ -42,14 +41,13 @@ def batch_of(case: Case, sentences: int) -> Batch:
 
 
 def seconds_of_a_step(training: Training, batch: Batch) -> float:
-    _synchronised(training.device)
-    start = time.perf_counter()
+    device = str(training.device)
+    start = now(device)
     for _ in range(STEPS):
         training.gradients(batch)
         training.step_inference()
         training.step_generator()
-    _synchronised(training.device)
-    return (time.perf_counter() - start) / STEPS
+    return (now(device) - start) / STEPS
 
 
 def row(case: Case, device: str, rounds: int) -> str:
@@ -68,11 +66,6 @@ def row(case: Case, device: str, rounds: int) -> str:
     ]
     cells = [f"{statistics.median(single) * 1000:.1f}", *(f"{gain:.2f}" for gain in gains)]
     return f"| {case.name} | {case.batch} | {' | '.join(cells)} |"
-
-
-def _synchronised(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

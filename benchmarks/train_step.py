@@ -1,6 +1,6 @@
-"""A training step of the product beside the same step plainly written, on one CPU thread.
+"""A training step of the product beside the same step plainly written, on one CPU thread or on a GPU.
 
-    python -m benchmarks.train_step [--rounds 7]
+    python -m benchmarks.train_step [--rounds 7] [--device cuda]
 
 Beside it stand the same model with torch's own cross-entropy, clipping and optimiser as their defaults are
 (what the published code does), and the training of He et al. 2019 as the tests spell it out (`published.py`).
@@ -147,17 +147,17 @@ def written_out(training: Training) -> Callable[[Sequence[Batch], bool], None]:
     return run
 
 
-def begun(case: Case, text: Corpus, **own: Any) -> Training:
-    training = Training(case.variant(**own), text, epochs=1, seed=1)
+def begun(case: Case, text: Corpus, device: str, **own: Any) -> Training:
+    training = Training(case.variant(**own), text, epochs=1, seed=1, device=device)
     training.model.train()
     return training
 
 
-def largest_difference(case: Case, text: Corpus, batches: Sequence[Batch]) -> float:
+def largest_difference(case: Case, text: Corpus, batches: Sequence[Batch], device: str) -> float:
     """Between the weights of the exact path and the plain one after `COMPARED` joint steps, in float64, where
     rounding does not hide anything else."""
     torch.set_default_dtype(torch.float64)
-    ours, theirs = begun(case, text), begun(case, text)
+    ours, theirs = begun(case, text, device), begun(case, text, device)
     torch.manual_seed(2)
     product(ours, batches[:COMPARED], inner=False)
     torch.manual_seed(2)
@@ -182,22 +182,29 @@ def gigaflops(training: Training, batches: Sequence[Batch]) -> float:
     return total / len(batches) / 1e9
 
 
-def multiplication_limit() -> float:
+def multiplication_limit(device: str) -> float:
     """GFLOP/s of a large product in float32, at its best."""
-    a, seconds = torch.randn(2048, 2048), []
+    a, seconds = torch.randn(2048, 2048, device=device), []
     for _ in range(20):
-        start = time.perf_counter()
+        start = now(device)
         a @ a
-        seconds.append(time.perf_counter() - start)
+        seconds.append(now(device) - start)
     return 2 * 2048**3 / min(seconds) / 1e9
 
 
-def measure(case: Case, text: Corpus, rounds: int, *, inner: bool) -> dict[str, list[float]]:
+def now(device: str) -> float:
+    """The clock, once the device has done all it was told."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def measure(case: Case, text: Corpus, rounds: int, device: str, *, inner: bool) -> dict[str, list[float]]:
     """Milliseconds a step of each side, by round: a batch of each length. The first round warms up."""
     rest = list(training_batches(text.train, case.batch, np.random.default_rng(3)))
     by_length = [[batch for batch in rest if batch.tokens_BT.shape[1] == words + 2] for words in LENGTHS]
-    exact, half = begun(case, text), begun(case, text, precision="bf16")
-    plain, reference = Plain(begun(case, text)), written_out(begun(case, text))
+    exact, half = begun(case, text, device), begun(case, text, device, precision="bf16")
+    plain, reference = Plain(begun(case, text, device)), written_out(begun(case, text, device))
     sides: dict[str, Callable[[Sequence[Batch]], None]] = {
         "reference": lambda some: reference(some, inner),
         "plain": lambda some: plain.run(some, inner=inner),
@@ -206,17 +213,18 @@ def measure(case: Case, text: Corpus, rounds: int, *, inner: bool) -> dict[str, 
     }
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
-        some = [batches[number] for batches in by_length]
+        some = [batches[number].to(torch.device(device)) for batches in by_length]
         for name, run in sides.items():
-            start = time.perf_counter()
-            run(some)
-            found[name].append((time.perf_counter() - start) / len(some) * 1000)
+            start = now(device)
+            with torch.device(device):  # the reference names none
+                run(some)
+            found[name].append((now(device) - start) / len(some) * 1000)
     return {name: values[1:] for name, values in found.items()}
 
 
-def row(case: Case, rounds: int, limit: float, *, inner: bool) -> str:
+def row(case: Case, rounds: int, limit: float, device: str, *, inner: bool) -> str:
     text = corpus(case.words)
-    found = measure(case, text, rounds, inner=inner)
+    found = measure(case, text, rounds, device, inner=inner)
     milliseconds = {name: statistics.median(values) for name, values in found.items()}
 
     def ratio(side: str, beside: str) -> str:
@@ -224,6 +232,7 @@ def row(case: Case, rounds: int, limit: float, *, inner: bool) -> str:
         return f"{statistics.median(theirs / ours for theirs, ours in pairs):.2f}"
 
     batches = list(training_batches(text.train, case.batch, np.random.default_rng(3)))
+    here = [batch.to(torch.device(device)) for batch in batches[:COMPARED]]
     cells = [
         case.name,
         str(case.batch),
@@ -233,23 +242,27 @@ def row(case: Case, rounds: int, limit: float, *, inner: bool) -> str:
         ratio("fp32", "plain"),
         ratio("bf16", "reference"),
         ratio("bf16", "plain"),
-        f"{gigaflops(begun(case, text), batches) / milliseconds['fp32'] * 1000 / limit:.0%}",
-        f"{largest_difference(case, text, batches):.0e}",
+        f"{gigaflops(begun(case, text, device), batches) / milliseconds['fp32'] * 1000 / limit:.0%}",
+        f"{largest_difference(case, text, here, device):.0e}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--to", type=Path, default=TARGET)
+    asked = parser.parse_args(arguments)
+    rounds, device, on_gpu = asked.rounds, asked.device, asked.device.startswith("cuda")
     torch.set_num_threads(1)
-    limit = multiplication_limit()
+    limit = multiplication_limit(device)
+    place = torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, one CPU thread"
     lines = [
         "# A training step beside the plainly written one",
         "",
-        f"`python -m benchmarks.train_step --rounds {rounds}`, {date.today()}, {processor()}, torch "
-        f"{torch.__version__.partition('+')[0]}, one CPU thread, {rounds} rounds of {len(LENGTHS)} steps in "
+        f"`python -m benchmarks.train_step --rounds {rounds}`, {date.today()}, {place}, torch "
+        f"{torch.__version__.partition('+')[0]}, {rounds} rounds of {len(LENGTHS)} steps in "
         f"turns; SGD, sentences of {LENGTHS[0]} to {LENGTHS[-1]} words, vocabulary 5,452 "
         "(129 at 64/64/16). Median milliseconds a step, and medians of the ratios round by round: above 1 "
         "the product is faster. "
@@ -266,16 +279,16 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     for case in CASES:
         for inner in (False, True):
-            lines.append(row(case, rounds, limit, inner=inner))
+            lines.append(row(case, rounds, limit, device, inner=inner))
             print(lines[-1], flush=True)
     lines += [
         "",
-        "Not measured: GPUs, more than one thread, fused trials. A ratio to the reference is large, as "
-        "that writes the LSTM out step by step; that to *plain* is what was gained over torch's own parts.",
+        f"Not measured: {'CPUs' if on_gpu else 'GPUs, more than one thread'}. A ratio to the reference is "
+        "large, as that writes the LSTM out step by step; that to *plain* is what was gained over torch's own parts.",
         "",
     ]
-    TARGET.write_text("\n".join(lines), encoding="utf-8")
-    print(f"written to {TARGET}")
+    asked.to.write_text("\n".join(lines), encoding="utf-8")
+    print(f"written to {asked.to}")
 
 
 if __name__ == "__main__":
