@@ -284,8 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines += [
         "",
         f"Not measured: {'CPUs' if on_gpu else 'GPUs, more than one thread'}. A ratio to the reference is "
-        "large, as that writes the LSTM out step by step; that to *plain* is what was gained over torch's own "
-        "parts.",
+        "large, as that writes the LSTM out step by step; that to *plain* is what was gained over torch's "
+        "own parts.",
         "",
     ]
     asked.to.write_text("\n".join(lines), encoding="utf-8")

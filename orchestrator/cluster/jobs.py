@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from aiohttp import ClientError
 from ray.job_submission import JobDetails, JobSubmissionClient
@@ -23,6 +25,8 @@ from orchestrator.spec.errors import SpecError
 
 STOP_WAIT_S = 600
 """So long a stopped job may take to end its trials and to write its report; by itself Ray waits 3 s."""
+ANSWER_S = 15.0
+"""So long a dashboard may take to answer at first."""
 _SWEEP = "sweep"
 
 
@@ -80,6 +84,7 @@ class Jobs:
         for name in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
+            _wait_for_an_answer(address)
             self._client = JobSubmissionClient(address)
         except Exception as error:  # Ray raises plain ones, and those of two libraries
             raise SpecError(
@@ -156,3 +161,16 @@ class Jobs:
 
     def _now(self, job_id: str) -> SweepJob:
         return SweepJob.of(self._client.get_job_info(job_id))
+
+
+def _wait_for_an_answer(address: str) -> None:
+    """Ray's client would wait for ever for one that accepts connections and says nothing.
+
+    Raises:
+        OSError: nobody answers, or not within `ANSWER_S`.
+    """
+    try:
+        with urlopen(f"{address}/api/version", timeout=ANSWER_S):
+            pass
+    except HTTPError:  # an answer, too
+        pass

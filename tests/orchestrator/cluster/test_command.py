@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from orchestrator.cluster import jobs
 from orchestrator.cluster.__main__ import STORAGE, TRACKING_URI, _checked, app
 from orchestrator.cluster.launcher import _last_line
 from tests.orchestrator.tracking_fixtures import free_port
@@ -37,6 +39,17 @@ def test_nobody_answers(checkout: Path) -> None:
             f"error: --address: must be that of a Ray dashboard that answers, got {address}: Connection"
             " refused; `ray dashboard cluster.yaml` opens the way to it\n"
         )
+
+
+def test_somebody_listens_and_says_nothing(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = cluster("list", "--address", address)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(
+        f"error: --address: must be that of a Ray dashboard that answers, got {address}: timed out"
+    )
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://127.0.0.1:10001", "http://127.0.0.1:8265/x y"])
