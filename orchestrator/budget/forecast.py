@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.budget.caps import Caps, Used
 from orchestrator.budget.probe import Pace
-from orchestrator.budget.time_left import makespan
+from orchestrator.budget.turns import in_turns, makespan
 from orchestrator.search.costs import Trained
 from orchestrator.search.plan import SearchPlan
 from trainables.variants import BASELINE
@@ -100,24 +100,15 @@ class Forecast:
         return caps.gpu_hours(used), caps.cost(used)
 
     def _seconds(self, more: Mapping[str, int]) -> float:
-        trials = makespan([], self._in_turns(more), self.slots)
+        counts = {each.variant: each.trials + more.get(each.variant, 0) for each in self.variants}
+        seconds = {each.variant: each.trial_seconds for each in self.variants}
+        trials = makespan([], in_turns(counts, seconds, {}), self.slots)
         examined = [
             each.examination_seconds
             for each in self.variants
             for _ in range(each.examined + more.get(each.variant, 0))
         ]
         return START_S + trials + makespan([], examined, self.slots) + REPORT_S
-
-    def _in_turns(self, more: Mapping[str, int]) -> Iterator[float]:
-        """The trials' seconds in the order in which they are begun: the baselines, then a trial of each
-        variant in turns."""
-        counts = {each.variant: each.trials + more.get(each.variant, 0) for each in self.variants}
-        places = [
-            (each.variant != BASELINE, number / counts[each.variant], each.trial_seconds)
-            for each in self.variants
-            for number in range(counts[each.variant])
-        ]
-        return (seconds for *_, seconds in sorted(places))
 
 
 def _variant(pace: Pace, trained: Trained, variant: str, trials: int, examined: int) -> VariantForecast:

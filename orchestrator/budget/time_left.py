@@ -7,12 +7,12 @@ a step, steps an epoch, inner steps an update, and the seconds of a trial that a
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from orchestrator.budget.turns import in_turns, makespan
 from orchestrator.search.costs import INNER_STEPS, Costs
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.length import Length
@@ -106,7 +106,9 @@ class TimeLeft:
             for trial in trials
             if trial.other is None
         ]
-        return makespan(running, self._to_come(trials, costs), self.slots)
+        begun = Counter(trial.plan.variant for trial in trials)
+        seconds = {variant: costs[variant].whole() for variant in self.planned}
+        return makespan(running, in_turns(self.planned, seconds, begun), self.slots)
 
     def _cost(self, variant: str, known: Sequence[TrialCost]) -> _Cost:
         own = [trial for trial in known if trial.plan.variant == variant]
@@ -141,17 +143,6 @@ class TimeLeft:
         own = [trial.spent.epochs for trial in ended if trial.plan.variant == variant]
         off = _mean((trial.spent.epochs / guess(trial.plan.variant) for trial in ended), 1.0)
         return _mean(own, min(float(self.most), off * guess(variant)))
-
-    def _to_come(self, trials: Sequence[TrialCost], costs: Mapping[str, _Cost]) -> list[float]:
-        """Seconds of the trials that have not begun, in the order in which they will: the baselines first,
-        then the variants in turns."""
-        begun = Counter(trial.plan.variant for trial in trials)
-        places = [
-            (variant != BASELINE, number / planned, costs[variant].whole())
-            for variant, planned in self.planned.items()
-            for number in range(begun[variant], planned)
-        ]
-        return [seconds for *_, seconds in sorted(places)]
 
 
 @dataclass(frozen=True)
@@ -194,15 +185,3 @@ def _pace_of_others(variant: str, known: Sequence[TrialCost]) -> float:
 def _mean(values: Iterable[float], otherwise: float) -> float:
     found = list(values)
     return fmean(found) if found else otherwise
-
-
-def makespan(running: Sequence[float], to_come: Iterable[float], slots: int) -> float:
-    """When the last one ends, if each begins as soon as a slot is free."""
-    ends = sorted(running)
-    heapq.heapify(ends)
-    last = max(ends, default=0.0)
-    for seconds in to_come:
-        begin = heapq.heappop(ends) if len(ends) >= slots else 0.0
-        heapq.heappush(ends, begin + seconds)
-        last = max(last, begin + seconds)
-    return last
