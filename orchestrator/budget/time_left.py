@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from orchestrator.budget.turns import in_turns, makespan
@@ -87,6 +87,7 @@ class TimeLeft:
         planned: number of trials by variant.
         typical: a plan for each variant, of which nothing else may be known.
         slots: trials at a time.
+        earlier: epochs of a training in earlier sweeps, by variant, where they are known.
     """
 
     epochs: int
@@ -94,6 +95,7 @@ class TimeLeft:
     planned: Mapping[str, int]
     typical: Mapping[str, TrialPlan]
     slots: int
+    earlier: Mapping[str, float] = field(default_factory=dict)
 
     def seconds(self, trials: Sequence[TrialCost]) -> float | None:
         """Until the last trial ends; None before any epoch has ended."""
@@ -137,9 +139,13 @@ class TimeLeft:
 
     def _epochs(self, variant: str, ended: Sequence[TrialCost]) -> float:
         """Those of its own trials; before one has ended a guess, as far off as those for others were."""
-        guess = Costs(Length(planned=self.epochs, most=self.most)).epochs_of
         if self.epochs == self.most:
-            return guess(variant)
+            return self.epochs
+
+        def guess(variant: str) -> float:
+            return self.earlier.get(variant) or costs.epochs_of(variant)
+
+        costs = Costs(Length(planned=self.epochs, most=self.most))
         own = [trial.spent.epochs for trial in ended if trial.plan.variant == variant]
         off = _mean((trial.spent.epochs / guess(trial.plan.variant) for trial in ended), 1.0)
         return _mean(own, min(float(self.most), off * guess(variant)))

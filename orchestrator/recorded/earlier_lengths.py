@@ -26,6 +26,11 @@ class EarlierLengths:
     sweeps: tuple[str, ...] = ()
     trained: Mapping[str, Trained] = field(default_factory=dict)
 
+    @property
+    def epochs(self) -> dict[str, float]:
+        """By variant."""
+        return {variant: each.epochs for variant, each in self.trained.items()}
+
     @classmethod
     def of(cls, spec: SweepSpec, plan: SearchPlan, corpus: Corpus) -> EarlierLengths:
         """From the sweeps in MLflow over the same text and of the same length: trainings that have the fixed

@@ -22,6 +22,7 @@ from orchestrator.common.problems import reason
 from orchestrator.common.statuses import Status
 from orchestrator.common.wording import plural
 from orchestrator.examination.examiner import Examiner
+from orchestrator.recorded.earlier_lengths import EarlierLengths
 from orchestrator.recorded.earlier_trials import earlier_trials
 from orchestrator.running.delivery_view import say_what_is_left
 from orchestrator.running.ending import Ending, say_links
@@ -163,12 +164,14 @@ class SweepRun:
 
     def _train(self, resume: bool) -> list[Trial]:
         """All trials; says so if something stopped them."""
+        free = self.spec.epochs.limit is not None
         left = TimeLeft(
             self.spec.epochs.planned,
             self.spec.epochs.most,
             self.plan.planned(),
             self.plan.typical(),
             self.slots.fit,
+            EarlierLengths.of(self.spec, self.plan, self.corpus).epochs if free else {},
         )
         progress = SweepProgress(self.spec.name, left)
 

@@ -102,6 +102,15 @@ def test_a_guess_is_as_far_off_as_those_for_other_variants_were() -> None:
     assert left([baseline], most=30, language_model=1, vanilla=1) == pytest.approx(30 * 10 * step)
 
 
+def test_earlier_sweeps_are_the_guess() -> None:
+    """Of vanilla 40 epochs are known from elsewhere; this sweep's baseline took half of what was guessed."""
+    running = TrialCost(VANILLA, Spent(4, 40, 0, 8.0))
+    known = TimeLeft(10, 100, {"vanilla": 1}, TYPICAL, 1, {"vanilla": 40.0})
+    assert known.seconds([running]) == pytest.approx(2.0 * 36)
+    baseline = TrialCost(BASELINE, Spent(9, 90, 0, 9.0), other=0.0)
+    assert known.seconds([baseline, running]) == pytest.approx(2.0 * 16)
+
+
 def costs_at(record: pd.DataFrame, now: float) -> list[TrialCost]:
     """What a sweep knows at that second of its record."""
     costs = []
