@@ -115,7 +115,7 @@ def test_a_reconstruction_without_its_kl_falls_below() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", variant_names())
 def test_no_variant_is_better_than_the_entropy_after_a_whole_training(name: str) -> None:
-    training = Training(load_variant(name).with_knobs(QUICK), embedded_corpus(2), epochs=12, seed=2)
+    training = Training(load_variant(name).with_knobs(QUICK), embedded_corpus(2), epochs=8, seed=2)
     while not training.finished:
         training.run_epoch()
     final = training.final_metrics(iw_samples=500, iw_sentences=200)
