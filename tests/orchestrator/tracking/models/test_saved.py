@@ -22,12 +22,10 @@ from tests.trainables.trained import Trained, labels, texts, trained
 from trainables.parts.part import KnobError
 from trainables.text.grammar import embedded_corpus
 from trainables.text.splits import Corpus
-from trainables.variants import load_variant
+from trainables.variants import load_variant, variant_names
 
 SMALL = {"embedding_size": 6, "hidden_size": 12, "latent_size": 3, "batch_size": 8, "learning_rate": 0.01}
-KINDS = ("vanilla", "conditional", "gumbel", "vq", "batch_norm", "skip")
-SLOW = ("dilated", "language_model", "pretrained")
-"""The other variants are built of the same parts; without MLflow all are in test_trained_model.py."""
+SLOW = set(variant_names()) - {"vanilla", "conditional", "gumbel", "vq", "batch_norm", "skip"}
 LOAD = """
 import json, logging, sys, warnings
 logging.basicConfig(level=logging.WARNING)
@@ -77,7 +75,9 @@ def columns_of(corpus: Corpus, told: bool) -> dict[str, list[str]]:
     return {"sentence": texts(test, corpus)} | ({"label": labels(test, corpus)} if told else {})
 
 
-@pytest.mark.parametrize("name", [*KINDS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in variant_names()]
+)
 def test_a_loaded_model_says_what_the_evaluation_says(tmp_path: Path, corpus: Corpus, name: str) -> None:
     model, losses_N = model_of(name, corpus)
     save_model(model, tmp_path / "t0")
