@@ -62,13 +62,13 @@ def test_means_of_trainings_with_the_same_fixed_knobs(tmp_path: Path) -> None:
     store(uri, "first", [
         training("b0", "language_model", "baseline", 4, base),
         training("c0", "cyclical", "trial", 6, cyclical, **CYCLICAL),
-    ], digest=CORPUS.digest)  # fmt: skip
+    ], digest=CORPUS.digest, start_ms=1)  # fmt: skip
     store(uri, "second", [
         training("c1", "cyclical", "replicate", 9, cyclical, **CYCLICAL),
         training("c2", "cyclical", "trial", 99, {**cyclical, "dropout": 0.9}, **CYCLICAL),
         training("c3", "cyclical", "trial", 1, cyclical, failure="diverged", **CYCLICAL),
         training("a0", "aggressive", "trial", 5, ahead, inner=60.0, **aggressive),
-    ], digest=CORPUS.digest)  # fmt: skip
+    ], digest=CORPUS.digest, start_ms=100_000)  # fmt: skip
     store(uri, "elsewhere", [training("c4", "cyclical", "trial", 50, cyclical, **CYCLICAL)])
     found = lengths(tmp_path)
     assert found.sweeps == ("second", "first")
