@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 240.0
 TRAINS = "ray::ResourceTrainable.train"  # what Tune makes of the trainable and the resources it asks for
 FINISHED_LINE = re.compile(
-    r"^\[(\d+)/(\d+)\] (\w+) (.+): (NLL .+|failed .+) \(\d+ s\), (about .+ left|done)$"
+    r"^\[(\d+)/(\d+)\] (\w+) (.+): (NLL .+|failed .+) \(\d+ s\), (about .+ left|the planned trials are done)$"
 )
 RESUME = re.compile(r"interrupted; go on with: \S*python\S* -m orchestrator\.sweep --resume s\n")
 SMALL = """
