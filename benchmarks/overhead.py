@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import resource
 import shutil
 import statistics
 import tempfile
@@ -34,7 +33,7 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import NoopStopper
 from rich.console import Console
 
-from benchmarks.machine import processor
+from benchmarks.machine import processor, resident_mib
 from orchestrator.cluster.ray_session import ray_running
 from orchestrator.cluster.slots import Slots
 from orchestrator.running.folder import prepare_folder
@@ -92,8 +91,7 @@ class Pulse(tune.Callback):
         self.beats: list[tuple[float, float]] = []
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        memory = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-        self.beats.append((time.perf_counter(), memory))
+        self.beats.append((time.perf_counter(), resident_mib()))
 
 
 def ours(

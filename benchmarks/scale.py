@@ -16,7 +16,6 @@ import io
 import logging
 import math
 import os
-import resource
 import shutil
 import tempfile
 import time
@@ -35,7 +34,7 @@ from ray.tune.execution import tune_controller
 from ray.tune.stopper import NoopStopper
 from rich.console import Console
 
-from benchmarks.machine import processor
+from benchmarks.machine import processor, resident_mib
 from benchmarks.simulated_actors import SimulatedActors
 from orchestrator.budget.keeper import BudgetKeeper
 from orchestrator.budget.time_left import TimeLeft
@@ -146,8 +145,7 @@ class Meter:
 
     def beat(self, names: Sequence[str]) -> None:
         driver = time.perf_counter() - self.begin - SimulatedActors.outside
-        memory = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-        self.beats.append({"driver": driver, "MiB": memory} | {name: self.of(name) for name in names})
+        self.beats.append({"driver": driver, "MiB": resident_mib()} | {name: self.of(name) for name in names})
 
 
 class Pulse(tune.Callback):

@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import shutil
 import statistics
 import tempfile
@@ -32,7 +31,7 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import NoopStopper
 from rich.console import Console
 
-from benchmarks.machine import processor
+from benchmarks.machine import processor, resident_mib
 from orchestrator.cluster.ray_session import ray_running
 from orchestrator.cluster.slots import Slots
 from orchestrator.running.folder import prepare_folder
@@ -60,9 +59,8 @@ class Watched(TextVAETrainable):
     def step(self) -> dict[str, Any]:
         begin = time.time()
         result = super().step()
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        note = {"trial": self.trial_id, "pid": os.getpid(), "epoch": result["epoch"], "begin": begin}
-        note |= {"end": time.time(), "mib": pages * resource.getpagesize() / 2**20}
+        note = {"pid": os.getpid(), "epoch": result["epoch"], "mib": resident_mib()}
+        note |= {"begin": begin, "end": time.time()}
         with open(os.environ[NOTES], "a", encoding="utf-8") as file:
             file.write(json.dumps(note) + "\n")
         return result
