@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from tests.paths import ROOT
 
-NEEDED = ("ip", "unshare", "sshd", "ssh", "ssh-keygen", "rsync")
+NEEDED = ("ip", "setpriv", "unshare", "sshd", "ssh", "ssh-keygen", "rsync")
 PREFIX = "10.77.0"
 _INIT = """
 set -e
@@ -107,8 +108,10 @@ class Hosts:
             "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         }  # fmt: skip
         unshare = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--uts", "--ipc", "--kill-child")
+        # A killed test undoes nothing; its machines must not outlive it.
+        mortal = ("setpriv", "--pdeathsig", "KILL")
         self.running[number] = subprocess.Popen(
-            ["ip", "netns", "exec", name, *unshare, "bash", "-c", _INIT],
+            [*mortal, "ip", "netns", "exec", name, *unshare, "bash", "-c", _INIT],
             env=environment,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -145,6 +148,7 @@ class Hosts:
     @contextlib.contextmanager
     def up(self) -> Iterator[None]:
         """All are on in this block."""
+        _clear_away_what_killed_tests_left()
         self.keys.mkdir(parents=True)
         for key in ("host", "user"):
             subprocess.run(
@@ -182,6 +186,19 @@ class Hosts:
     @staticmethod
     def _name(what: str) -> str:
         return f"tvs{os.getpid()}{what}"
+
+
+def _clear_away_what_killed_tests_left() -> None:
+    """Namespaces and homes whose maker is gone."""
+    run = Path("/run")
+    for left in (*run.glob("netns/tvs*"), *run.glob("tvs*")):
+        maker = re.match(r"tvs(\d+)", left.name)
+        if maker is None or Path(f"/proc/{maker[1]}").exists():
+            continue
+        if left.parent == run:
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            subprocess.run(["ip", "netns", "del", left.name], check=False)
 
 
 def _ip(namespace: str, *arguments: str) -> None:
