@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -29,6 +30,7 @@ from trainables.text.batches import training_batches
 from trainables.text.corpora import load_corpus
 from trainables.text.grammar import embedded_corpus
 from trainables.text.splits import Corpus
+from trainables.training.gpu_use import GpuUse, gpu_use
 from trainables.training.loop import Training
 from trainables.variants import load_variant
 
@@ -104,6 +106,12 @@ def measured(corpus: Corpus, device: str, processes: int, seconds: float, *, mps
     return Row(processes, mps, sum(rate for rate, _ in found), max(memory for _, memory in found))
 
 
+def in_a_process_of_its_own(corpus: Corpus) -> GpuUse | None:
+    """What one training takes of the GPU; this process has been on it too."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(gpu_use, [load_variant("vanilla").with_knobs(MODEL)], corpus, 100, 1).result()
+
+
 @contextmanager
 def mps_running() -> Iterator[None]:
     """CUDA's Multi-Process Service serves the processes that begin in this block."""
@@ -114,7 +122,7 @@ def mps_running() -> Iterator[None]:
         subprocess.run(["nvidia-cuda-mps-control"], input="quit\n", text=True, check=False)
 
 
-def page(rows: Sequence[Row], device: str, corpus: Corpus, seconds: float) -> str:
+def page(rows: Sequence[Row], use: GpuUse | None, device: str, corpus: Corpus, seconds: float) -> str:
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "a CPU"
     alone = rows[0].steps_a_second
     lines = [
@@ -134,6 +142,13 @@ def page(rows: Sequence[Row], device: str, corpus: Corpus, seconds: float) -> st
         ),
         "",
     ]
+    if use is not None:
+        busy = "how busy was not seen" if use.busy is None else f"{use.busy:.0%} of the time busy with one"
+        lines += [
+            f"`gpus: auto` would let {use.packed()} trainings share it: one uses "
+            f"{use.needed / 2**20:,.0f} of {use.total / 2**20:,.0f} MiB; {busy}.",
+            "",
+        ]
     if not any(row.mps for row in rows):
         lines += ["Not measured: MPS, which this machine does not have.", ""]
     return "\n".join(lines)
@@ -156,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with mps_running() if mps else nullcontext():
                 rows.append(measured(corpus, asked.device, processes, asked.seconds, mps=mps))
             print(rows[-1], flush=True)
-    asked.to.write_text(page(rows, asked.device, corpus, asked.seconds), encoding="utf-8")
+    use = in_a_process_of_its_own(corpus) if asked.device.startswith("cuda") else None
+    asked.to.write_text(page(rows, use, asked.device, corpus, asked.seconds), encoding="utf-8")
 
 
 if __name__ == "__main__":

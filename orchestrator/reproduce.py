@@ -81,7 +81,7 @@ def _reproduce(tracking_uri: str, run: str, *, execute: bool) -> int:
 
 
 def _missing_gpu(trial: RecordedTrial) -> str | None:
-    if not trial.spec.resources.gpus:
+    if not trial.spec.resources.share:
         return None
     import torch
 

@@ -153,7 +153,7 @@ def main(
     seed: Annotated[int | None, _option("Seed of everything random.", _HOW_MUCH, "0", metavar="N")] = None,
     cpus: Annotated[float | None, _option("CPUs of each trial.", _WHERE, "1", metavar="N")] = None,
     gpus: Annotated[
-        float | None, _option("GPUs of each trial, such as 0.5.", _WHERE, "0", metavar="N")
+        str | None, _option("GPUs of each trial, such as 0.5.", _WHERE, "auto: what fits", metavar="N")
     ] = None,
     max_concurrent: Annotated[
         int | None, _option("Most trials at a time.", _WHERE, "what fits", metavar="N")

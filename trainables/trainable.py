@@ -28,8 +28,8 @@ SPOT_NOTICE = Path("/tmp/spot-notice")
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a sweep share: length, device, share of a GPU, effort of the final IW-NLL, and after
-    how many dead epochs a searched trial is stopped."""
+    """What all trials of a sweep share: length, device, the part of a GPU that they begin with, effort of the
+    final IW-NLL, and after how many dead epochs a searched trial is stopped."""
 
     epochs: int
     max_epochs: int | None = None
@@ -48,7 +48,8 @@ class TextVAETrainable(tune.Trainable):
     `losses_N` and `history`, the metrics of each whole epoch; behind the end of the annealing the others have
     `standing`. A training that diverges or runs out of
     memory ends with `failure`, "diverged" or "out_of_memory", `reason` and `history`: that is the
-    configuration's fault and a result, not an error of the sweep. So does a searched trial that is stopped
+    configuration's fault and a result, not an error of the sweep; out of memory on a GPU that it shares is an
+    error, after which it gets more of one. So does a searched trial that is stopped
     because it has collapsed, with `failure` "collapsed".
     """
 
@@ -74,6 +75,8 @@ class TextVAETrainable(tune.Trainable):
         except DivergedError as error:
             return self._failed("diverged", error)
         except (torch.OutOfMemoryError, MemoryError) as error:
+            if isinstance(error, torch.OutOfMemoryError) and 0 < self._gpus < 1:
+                raise  # perhaps another's fault
             return self._failed("out_of_memory", error)
         except RuntimeError as error:  # what torch raises on a CPU
             if "can't allocate memory" not in str(error):
@@ -147,8 +150,16 @@ class TextVAETrainable(tune.Trainable):
         best = training.history[training.best_epoch - 1].valid
         return {"standing": {"behind": behind, "nll": best.nll, "kl": best.kl}}
 
+    @property
+    def _gpus(self) -> float:
+        """What this trial reserves."""
+        reserved = self.trial_resources
+        if reserved is None:
+            return self.settings.gpus
+        return float(reserved.required_resources.get("GPU", 0.0))
+
     def _metrics(self, epoch: EpochMetrics) -> dict[str, float]:
-        return epoch.named() | {"gpu_seconds": epoch.cost.seconds * self.settings.gpus}
+        return epoch.named() | {"gpu_seconds": epoch.cost.seconds * self._gpus}
 
     def _history(self) -> list[dict[str, float]]:
         return [

@@ -33,13 +33,15 @@ class Caps:
 
     def gpu_hours(self, used: Used) -> float:
         """Hours × reserved GPUs."""
-        return used.trial_hours * self.resources.gpus
+        return used.trial_hours * self.resources.share
 
     def cost(self, used: Used) -> float | None:
         """At the budget's price, of GPUs or, where trials reserve none, of CPUs; None without one."""
         price = self.budget.price
         return (
-            None if price is None else price * used.trial_hours * (self.resources.gpus or self.resources.cpus)
+            None
+            if price is None
+            else price * used.trial_hours * (self.resources.share or self.resources.cpus)
         )
 
     def reached(self, used: Used, now: datetime) -> str | None:

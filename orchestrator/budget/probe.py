@@ -55,7 +55,7 @@ def probed(plans: Mapping[str, TrialPlan], spec: SweepSpec, corpus: Corpus, slot
     Raises:
         SpecError: trials ask for a GPU, and this machine has none.
     """
-    if spec.resources.gpus and not torch.cuda.is_available():
+    if spec.resources.share and not torch.cuda.is_available():
         raise SpecError(
             "--plan: must be run where there is a GPU, as trials ask for one, got a machine without"
         )
@@ -68,7 +68,7 @@ def probed(plans: Mapping[str, TrialPlan], spec: SweepSpec, corpus: Corpus, slot
 def probe(plan: TrialPlan, spec: SweepSpec, corpus: Corpus) -> Pace:
     """The pace of one, in this process."""
     torch.set_num_threads(max(1, int(spec.resources.cpus)))
-    device = "cuda" if spec.resources.gpus else "cpu"
+    device = "cuda" if spec.resources.share else "cpu"
     training = Training(plan.build(), corpus, epochs=spec.epochs.planned, seed=plan.seed, device=device)
     model, place = training.model, training.device
     start, steps = 0.0, 0
@@ -126,10 +126,19 @@ def _memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def with_local_gpus(spec: SweepSpec) -> SweepSpec:
+    """With `gpus: auto` a whole GPU for each trial where this machine has one: how many share it is measured
+    when the sweep begins."""
+    if spec.resources.gpus is not None:
+        return spec
+    gpus = float(torch.cuda.is_available())
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"gpus": gpus})})
+
+
 def local_slots(spec: SweepSpec) -> int:
     """Trials that run at a time on this machine; at least one."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fits = int(cpus / spec.resources.cpus)
-    if spec.resources.gpus:
-        fits = min(fits, int(torch.cuda.device_count() / spec.resources.gpus))
+    if spec.resources.share:
+        fits = min(fits, int(torch.cuda.device_count() / spec.resources.share))
     return max(1, fits if spec.max_concurrent is None else min(fits, spec.max_concurrent))

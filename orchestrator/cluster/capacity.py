@@ -42,8 +42,8 @@ class Node:
         if trial.accelerator is not None and trial.accelerator not in self.kinds:
             return 0
         fits = [self.cpus / trial.cpus]
-        if trial.gpus:
-            fits.append(self.gpus / trial.gpus)
+        if trial.share:
+            fits.append(self.gpus / trial.share)
         return int(min(fits) + 1e-9)
 
     def __str__(self) -> str:
@@ -111,6 +111,11 @@ class Capacity:
         nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         return cls(nodes, types, grows=joined)
 
+    @property
+    def known(self) -> list[Node]:
+        """The nodes that are there, and one of each type that may come."""
+        return [*self.nodes, *(node for node, _ in (self.types.workers if self.types else ()))]
+
     def fits(self, trial: Resources) -> int:
         """Trials that fit as it is."""
         return sum(node.fits(trial) for node in self.nodes)
@@ -146,7 +151,7 @@ class Capacity:
 
 def _asked(trial: Resources) -> str:
     kinds = () if trial.accelerator is None else (trial.accelerator,)
-    return f"{trial.cpus:g} CPU, {trial.gpus:g} GPU{_in_brackets(kinds)}"
+    return f"{trial.cpus:g} CPU, {trial.share:g} GPU{_in_brackets(kinds)}"
 
 
 def _in_brackets(kinds: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ class Slots(tune.Callback):
     """
 
     def __init__(self, spec: SweepSpec, say: Callable[[str], None]) -> None:
-        self.spec, self._say = spec, say
+        self.spec, self.say = spec, say
         self.joined = bool(os.environ.get("RAY_ADDRESS"))
         """Whether the Ray is a cluster that others run."""
         self._types = NodeTypes.here() if self.joined else None
@@ -57,10 +57,9 @@ class Slots(tune.Callback):
 
     def notes(self) -> list[str]:
         """What people should know before the first trial."""
-        nodes = [*self.capacity.nodes, *(node for node, _ in (self._types.workers if self._types else ()))]
-        if self.spec.resources.gpus or not any(node.gpus for node in nodes):
+        if self.spec.resources.share or not any(node.gpus for node in self.capacity.known):
             return []
-        return ["there are GPUs and no trial asks for one: --gpus 1, or a share such as 0.25"]
+        return ["there are GPUs and no trial asks for one: --gpus auto, or a share such as 0.25"]
 
     @harmless
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
@@ -82,4 +81,4 @@ class Slots(tune.Callback):
             self._idle_since = now
         elif now - self._idle_since >= PATIENCE_S:
             self._idle_since = now
-            self._say(f"waiting for room: {self.capacity.waiting(self.spec.resources)}")
+            self.say(f"waiting for room: {self.capacity.waiting(self.spec.resources)}")

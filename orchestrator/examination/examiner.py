@@ -106,14 +106,14 @@ class Examiner:
             iw_samples=self.spec.final_iw_samples,
             iw_sentences=None if whole else self.spec.final_iw_sentences,
             texts=texts,
-            device="cuda" if resources.gpus else "cpu",
+            device="cuda" if resources.share else "cpu",
             threads=max(1, int(resources.cpus)),
         )
 
     def _tasks(self, subjects: list[_Subject]) -> Iterator[tuple[_Subject, ray.ObjectRef[Examination]]]:
         """Each subject with its task, in the order in which they end; Ray retries one whose worker died."""
         resources = self.spec.resources
-        examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, resources=resources.kind)(
+        examine = ray.remote(num_cpus=resources.cpus, num_gpus=resources.share, resources=resources.kind)(
             examine_checkpoint
         )
         corpus, waiting = ray.put(self.corpus), deque(subjects)

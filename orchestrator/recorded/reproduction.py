@@ -43,7 +43,7 @@ def arguments_of(trial: RecordedTrial) -> list[str]:
         "iw-samples": spec.iw_samples,
         "iw-sentences": spec.iw_sentences,
         "threads": max(1, int(spec.resources.cpus)),
-        "device": "cuda" if spec.resources.gpus else "cpu",
+        "device": "cuda" if spec.resources.share else "cpu",
     }
     given = {f"--{name}": str(value) for name, value in options.items() if value is not None}
     flags = ["--deduplicate"] if spec.deduplicate else []
@@ -99,7 +99,7 @@ def cautions(trial: RecordedTrial, here: Environment) -> list[str]:
         found.append(f"the trial failed: {trial.failure.replace('_', ' ')}")
     if trial.digest is None:
         found.append("the digest of the corpus is not recorded: it may have changed since")
-    if trial.spec.resources.gpus:
+    if trial.spec.resources.share:
         found.append("the trial ran on a GPU, where the last digits differ from run to run")
     if trial.environment is None:
         found.append("what the sweep ran with is not recorded: the digits may differ")

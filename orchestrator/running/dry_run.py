@@ -20,7 +20,7 @@ from rich.text import Text
 
 from orchestrator.budget.caps import Caps, Used
 from orchestrator.budget.forecast import Forecast
-from orchestrator.budget.probe import local_slots, probed
+from orchestrator.budget.probe import local_slots, probed, with_local_gpus
 from orchestrator.common.wording import duration, plural
 from orchestrator.recorded.earlier_lengths import EarlierLengths
 from orchestrator.reports.tables.plain import print_table
@@ -45,6 +45,7 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
 def show_plan(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     """Print the same, then what it will take, from some steps of each model on this machine."""
     show(spec, corpus, console)
+    spec, left_open = with_local_gpus(spec), spec.resources.gpus is None
     plan, slots = SearchPlan.of(spec, corpus.longest), local_slots(spec)
     with console.status("timing some steps of each model"):
         earlier = EarlierLengths.of(spec, plan, corpus)
@@ -52,6 +53,8 @@ def show_plan(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
     forecast = Forecast.of(plan, paces, slots, earlier.trained)
     if os.environ.get("RAY_ADDRESS"):
         console.print("note: timed on this machine, not on the cluster", style="yellow")
+    if left_open and spec.resources.share:
+        console.print("note: with a GPU for each trial; the sweep lets them share it", style="yellow")
     console.print()
     guessed = [each.variant for each in forecast.variants if each.variant not in earlier.trained]
     print_table(console, _forecast_table(forecast, guessed if spec.epochs.limit else ()))

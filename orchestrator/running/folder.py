@@ -68,13 +68,26 @@ def prepare_folder(spec: SweepSpec) -> SweepSpec:
 
 def _save(spec: SweepSpec) -> None:
     """Writes the spec, whole or not at all, and what the sweep was begun with."""
+    for name in (_BEGUN_FILE, SPEC_FILE):
+        _write(spec, name)
+
+
+def _write(spec: SweepSpec, name: str) -> None:
     try:
-        for name in (_BEGUN_FILE, SPEC_FILE):
-            unfinished = spec.folder / f"{name}.partial"
-            unfinished.write_text(spec.to_yaml(), encoding="utf-8")
-            unfinished.rename(spec.folder / name)
+        unfinished = spec.folder / f"{name}.partial"
+        unfinished.write_text(spec.to_yaml(), encoding="utf-8")
+        unfinished.rename(spec.folder / name)
     except OSError as error:
         raise _not_writable(spec.folder, error) from error
+
+
+def keep_settled(spec: SweepSpec) -> None:
+    """Saves what was found out when the sweep started; what it was begun with stays.
+
+    Raises:
+        SpecError: the folder cannot be written.
+    """
+    _write(spec, SPEC_FILE)
 
 
 def discard(folder: Path) -> None:

@@ -104,7 +104,7 @@ def check_resources(spec: SweepSpec) -> None:
     there_is = {"cpus": os.cpu_count() or 1, "gpus": torch.cuda.device_count()}
     for kind, most in there_is.items():
         asked = getattr(spec.resources, kind)
-        if asked > most:
+        if asked is not None and asked > most:
             raise SpecError(
                 f"resources.{kind} of a trial must be <= {most}, what this machine has, got {asked:g};"
                 " set RAY_ADDRESS to use a cluster"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from orchestrator.budget.keeper import BudgetKeeper
 from orchestrator.budget.time_left import TimeLeft
+from orchestrator.cluster.gpu_share import settled
 from orchestrator.cluster.ray_session import RayGoneError, cluster_resources, ray_running
 from orchestrator.cluster.shared_folder import check_shared
 from orchestrator.cluster.slots import Slots
@@ -26,6 +27,7 @@ from orchestrator.recorded.earlier_lengths import EarlierLengths
 from orchestrator.recorded.earlier_trials import earlier_trials
 from orchestrator.running.delivery_view import say_what_is_left
 from orchestrator.running.ending import Ending, say_links
+from orchestrator.running.folder import keep_settled
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.seed_rounds import undecided
 from orchestrator.running.storage_guard import StorageGuard
@@ -77,6 +79,7 @@ class SweepRun:
         if not resume:
             self._learn()
         with interrupts_heard(), ray_running(self.console):
+            self._settle()
             self.slots = Slots(self.spec, self._note)
             if self.slots.joined:
                 check_shared(self.spec)
@@ -109,6 +112,14 @@ class SweepRun:
         for earlier in earlier_trials(self.spec, self.plan, self.corpus.digest):
             self.searcher.learn(earlier.known)
             self._note(earlier.note)
+
+    def _settle(self) -> None:
+        """Finds out what the spec leaves to what there is."""
+        largest = [plan.build() for plan in self.plan.largest()]
+        spec = settled(self.spec, largest, self.corpus, self._note)
+        if spec != self.spec:
+            self.spec = spec
+            keep_settled(spec)
 
     def _note(self, caution: str) -> None:
         self.console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)

@@ -81,6 +81,15 @@ def middle(found: BaseDistribution) -> Any:
             return (found.low + found.high) / 2
 
 
+def largest(found: BaseDistribution) -> Any:
+    """The upper end of a range; of choices the greatest number, or the last."""
+    if isinstance(found, CategoricalDistribution):
+        numbers = [choice for choice in found.choices if isinstance(choice, int | float)]
+        return max(numbers) if len(numbers) == len(found.choices) else found.choices[-1]
+    assert isinstance(found, IntDistribution | FloatDistribution)
+    return found.high
+
+
 def _values(found: BaseDistribution) -> float:
     match found:
         case CategoricalDistribution():

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.common.wording import plural
-from orchestrator.search.configurations import middle, number_of
+from orchestrator.search.configurations import largest, middle, number_of
 from orchestrator.search.costs import Costs
 from orchestrator.search.objectives import Objective, objective_of
 from orchestrator.search.rounds import SeedRounds
@@ -86,6 +86,13 @@ class SearchPlan:
             )
             for plan in plans
         }
+
+    def largest(self) -> list[TrialPlan]:
+        """A trial of each baseline and variant, at the end of what is searched: no model is larger."""
+        return [
+            self.searched_trial(plan, 0, {knob: largest(found) for knob, found in plan.distributions.items()})
+            for plan in (*self.baselines, *self.variants)
+        ]
 
     def trials_of(self, plan: VariantPlan) -> int:
         """The trials of a variant's or a baseline's search: fewer where it has fewer configurations, or where

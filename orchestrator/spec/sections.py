@@ -8,12 +8,39 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+)
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 EMPTY = BeforeValidator(lambda value: {} if value is None else value)
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Entries = Annotated[dict[str, Any], EMPTY]
+
+AUTO_GPUS = "auto"
+
+
+def _gpus(value: object) -> object:
+    """`auto` as None, and the text of an option as a number."""
+    if value == AUTO_GPUS:
+        return None
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(f"resources.gpus must be {AUTO_GPUS} or a number >= 0, got {value!r}") from None
+
+
+Gpus = Annotated[
+    Amount | None,
+    BeforeValidator(_gpus),
+    PlainSerializer(lambda value: AUTO_GPUS if value is None else value),
+]
 
 ACCELERATOR = "accelerator_type:"
 """Ray's prefix for the kind of a node's GPUs."""
@@ -82,6 +109,7 @@ class Resources(BaseModel):
     """What each trial reserves on its node; a fraction of a GPU lets trials share one.
 
     Attributes:
+        gpus: None, "auto" in a spec, until it has been settled by what there is and by what is measured.
         accelerator: the kind of GPU, as Ray names it ("T4", "A10G", "A100"); None takes any, so that a large
             trial may land on a small one.
     """
@@ -89,8 +117,13 @@ class Resources(BaseModel):
     model_config = _STRICT
 
     cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
-    gpus: Amount = 0
+    gpus: Gpus = None
     accelerator: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
+
+    @property
+    def share(self) -> float:
+        """GPUs of a trial; 0 as long as they have not been settled."""
+        return self.gpus or 0.0
 
     @property
     def kind(self) -> dict[str, float]:
@@ -99,15 +132,15 @@ class Resources(BaseModel):
 
     @field_validator("gpus")
     @classmethod
-    def _whole_gpus(cls, value: float) -> float:
-        if value > 1 and value != int(value):
+    def _whole_gpus(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
             raise ValueError(f"resources.gpus must be whole above 1, got {value!r}")
         return value
 
     @field_validator("accelerator")
     @classmethod
     def _of_a_gpu(cls, value: str | None, others: ValidationInfo) -> str | None:
-        if value is not None and not others.data.get("gpus"):
+        if value is not None and others.data.get("gpus") == 0:
             raise ValueError(f"resources.accelerator must come with gpus above 0, got {value!r} without")
         return value
 

@@ -15,10 +15,10 @@ from ray.tune.experiment import Trial
 from ray.tune.search import SearchGenerator
 
 from orchestrator.cluster.slots import Slots
-from orchestrator.search.promotion import Promotion
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.shared_gpus import SharedGpus, request
 from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, ReconcileCallback, Retries
 from trainables.text.splits import Corpus
 from trainables.trainable import TextVAETrainable, TrialSettings
@@ -50,7 +50,7 @@ def run_trials(
     # Of a searcher's trials Tune would let a single one wait for room: a cluster would not grow, actors would
     # be started one after the other, and short trials would all run in the first. The searcher limits them.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MANY))
-    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus, **spec.resources.kind}
+    resources = request(spec.resources)
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
     kept = partial(
@@ -74,7 +74,7 @@ def run_trials(
         num_samples=-1,  # until the searcher has finished
         search_alg=_AskedAgain(searcher),
         stop=stop,
-        scheduler=Promotion(searcher),
+        scheduler=SharedGpus(searcher, spec.resources, slots.say),
         reuse_actors=True,
         callbacks=[ReconcileCallback(searcher), outcomes, checkpoints, Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,
@@ -100,8 +100,8 @@ def _settings(spec: SweepSpec) -> TrialSettings:
     return TrialSettings(
         epochs=spec.epochs.planned,
         max_epochs=spec.epochs.limit,
-        device="cuda" if spec.resources.gpus else "cpu",
-        gpus=spec.resources.gpus,
+        device="cuda" if spec.resources.share else "cpu",
+        gpus=spec.resources.share,
         threads=max(1, int(spec.resources.cpus)),
         iw_samples=spec.iw_samples,
         iw_sentences=spec.iw_sentences,

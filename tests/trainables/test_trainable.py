@@ -169,6 +169,22 @@ def test_failures_of_the_configuration(
     assert (result["failure"], result["reason"], result["done"]) == (failure, str(error), True)
 
 
+def test_out_of_memory_on_a_shared_gpu_is_not_the_configurations_fault(
+    varied: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for gpus, failure in ((0.0, "out_of_memory"), (0.5, None), (1.0, "out_of_memory")):
+        trainable = started(varied, config(), TrialSettings(epochs=2, gpus=gpus))
+        monkeypatch.setattr(trainable.training, "run_epoch", fails)
+        if failure is None:
+            with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+                trainable.train()
+        else:
+            assert trainable.train()["failure"] == failure
+
+
 def test_other_errors_are_raised(varied: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     trainable = started(varied, config())
     monkeypatch.setattr(trainable_module.Training, "run_epoch", lambda _: 1 / 0)

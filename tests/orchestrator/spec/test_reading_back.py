@@ -83,7 +83,9 @@ specs = st.fixed_dictionaries(
                 "word_keep_rate": st.just([0, 1]),
             },
         ),
-        "resources": st.fixed_dictionaries({"cpus": st.floats(0.1, 64), "gpus": st.integers(0, 8)}),
+        "resources": st.fixed_dictionaries(
+            {"cpus": st.floats(0.1, 64), "gpus": st.just("auto") | st.integers(0, 8)}
+        ),
         "max_concurrent": st.none() | st.integers(1, 64),
         "storage": st.just("out put"),
     },
@@ -148,7 +150,7 @@ knobs:
 ranges: {{}}
 resources:
   cpus: 2.0
-  gpus: 0.0
+  gpus: auto
   accelerator: null
 max_concurrent: null
 iw_samples: 100

@@ -54,7 +54,7 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     assert (spec.trials, spec.epochs, spec.seed) == (3, Length(), 0)
     assert (spec.baseline_seeds, spec.replicates, spec.most_replicates) == (5, 3, 6)
     assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (Embedded(), 10_000, None)
-    assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, 0, None)
+    assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, None, None)
     assert (spec.iw_samples, spec.iw_sentences) == (100, 200)
     assert spec.tracking_uri == f"sqlite:///{folder}/mlflow.db"
     assert spec.folder == folder / "sweeps" / "a"
@@ -118,10 +118,11 @@ NAME_RULE = "name must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and begin
         ("iw_samples: .inf", "1: iw_samples must be an integer, got inf"),
         ("resources: {cpus: 0}", "1: resources.cpus must be > 0, got 0"),
         ("resources:\n  gpus: .nan", "2: resources.gpus must be finite, got nan"),
+        ("resources:\n  gpus: some", "2: resources.gpus must be auto or a number >= 0, got 'some'"),
         ("resources:\n  gpus: 1.5", "2: resources.gpus must be whole above 1, got 1.5"),
         (
-            "resources:\n  accelerator: T4",
-            "2: resources.accelerator must come with gpus above 0, got 'T4' without",
+            "resources:\n  gpus: 0\n  accelerator: T4",
+            "3: resources.accelerator must come with gpus above 0, got 'T4' without",
         ),
         ("resources: 3", "1: resources must be a mapping, got 3"),
         ("resources: {cpu: 3}", "1: unknown key 'cpu'; did you mean 'cpus'?"),

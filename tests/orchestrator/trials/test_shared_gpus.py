@@ -1,0 +1,97 @@
+"""Trials that run out of memory on a share of a GPU: under a real Ray Tune, on a node that only says that it
+has one. They train nothing, and the large ones raise what torch raises."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+_SWEEP = """
+import json
+import sys
+from pathlib import Path
+import ray
+import torch
+from ray import tune
+from ray.tune.stopper import NoopStopper
+from orchestrator.cluster.slots import Slots
+from orchestrator.running.folder import prepare_folder
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.sweep_searcher import SweepSearcher
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.tune_trials import run_trials
+from trainables.text.grammar import embedded_corpus
+
+class Large(tune.Trainable):
+    def setup(self, config, settings=None, corpus=None):
+        self.size = config["knobs"].get("hidden_size", 0)
+
+    def reset_config(self, new_config):
+        self.size = new_config["knobs"].get("hidden_size", 0)
+        return True
+
+    def step(self):
+        share = self.trial_resources.required_resources["GPU"]
+        if share < {64: 0.5, 512: 2.0}.get(self.size, 0.0):
+            if share < 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return {"epoch": 1, "metrics": {}, "failure": "out_of_memory", "reason": "", "done": True}
+        final = {f"best/{name}": 1.0 for name in ("nll", "kl", "nll_plus_kl")}
+        return {"epoch": 1, "metrics": {}, "final": final, "share": share, "done": True}
+
+    def save_checkpoint(self, folder):
+        Path(folder, "nothing").touch()
+
+ray.init(num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+Path("spec.yaml").write_text(
+    "{variants: [vanilla], replicates: 0, baseline_seeds: 1, baseline_trials: 0, epochs: 1,"
+    " name: s, max_concurrent: 1, storage: sweeps, resources: {cpus: 1, gpus: 0.25}, search: {sampler: grid},"
+    " ranges: {hidden_size: {choices: [64, 512]}, learning_rate: {choices: [0.01, 0.02]}}}"
+)
+spec = prepare_folder(SweepSpec.load(Path("spec.yaml"), {"trials": 4}))
+slots = Slots(spec, print)
+trials = run_trials(
+    spec, embedded_corpus(0, (20, 10, 10)), SweepSearcher(SearchPlan.of(spec)),
+    Outcomes(spec.checkpoint_folder), NoopStopper(), [], slots=slots, resume=False, trainable=Large,
+)
+for trial in trials:
+    knobs, result = trial.config["knobs"], trial.last_result
+    print(json.dumps([
+        trial.config["variant"], knobs.get("hidden_size"), knobs.get("learning_rate"), trial.status,
+        result.get("share"), result.get("failure"), trial.run_metadata.num_failures,
+        trial.placement_group_factory.required_resources["GPU"],
+    ]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_twice_the_share_for_all_of_its_size(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SWEEP], cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [json.loads(line) for line in lines if line.startswith("[")] == [
+        ["language_model", None, None, "TERMINATED", 0.25, None, 0, 0.25],
+        ["vanilla", 64, 0.01, "TERMINATED", 0.5, None, 1, 0.5],
+        ["vanilla", 64, 0.02, "TERMINATED", 0.5, None, 0, 0.5],
+        ["vanilla", 512, 0.01, "TERMINATED", None, "out_of_memory", 2, 1.0],
+        ["vanilla", 512, 0.02, "TERMINATED", None, "out_of_memory", 0, 1.0],
+    ]
+    assert [line for line in lines if line.startswith("vanilla")] == [
+        f"vanilla hidden_size={size} learning_rate=0.01 ran out of memory on {share} of a GPU: models of its size"
+        f" get {twice} from now on"
+        for size, share, twice in ((64, "1/4", "1/2"), (512, "1/4", "1/2"), (512, "1/2", "a whole one"))
+    ]
