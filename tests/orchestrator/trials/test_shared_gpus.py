@@ -91,7 +91,7 @@ def test_twice_the_share_for_all_of_its_size(tmp_path: Path) -> None:
         ["vanilla", 512, 0.02, "TERMINATED", None, "out_of_memory", 0, 1.0],
     ]
     assert [line for line in lines if line.startswith("vanilla")] == [
-        f"vanilla hidden_size={size} learning_rate=0.01 ran out of memory on {share} of a GPU: models of its size"
-        f" get {twice} from now on"
+        f"vanilla hidden_size={size} learning_rate=0.01 ran out of memory on {share} of a GPU:"
+        f" models of its size get {twice} from now on"
         for size, share, twice in ((64, "1/4", "1/2"), (512, "1/4", "1/2"), (512, "1/2", "a whole one"))
     ]
