@@ -28,6 +28,7 @@ STOP_WAIT_S = 600
 ANSWER_S = 15.0
 """So long a dashboard may take to answer at first."""
 _SWEEP = "sweep"
+_TOO_LARGE = re.compile(r"Package size \((.+?)\) exceeds the maximum size of ([\d.]+ ?\w+)")
 
 
 @dataclass(frozen=True)
@@ -114,22 +115,30 @@ class Jobs:
         """Runs the command on the head, in a copy of the folder without what its `.gitignore` names.
 
         Raises:
-            SpecError: a job of this sweep runs.
+            SpecError: a job of this sweep runs, or the folder is larger than Ray takes.
         """
         mine = [job for job in self.all() if job.sweep == sweep]
         if running := [job.job_id for job in mine if job.running]:
             raise SpecError(
                 f"a sweep must run once at a time, got one that runs: {sweep!r} in job {running[0]}"
             )
-        job_id = self._client.submit_job(
-            entrypoint=command,
-            submission_id=f"{sweep}-{1 + max((job.number for job in mine), default=0)}",
-            metadata={_SWEEP: sweep},
-            runtime_env={
-                "working_dir": str(folder),
-                "env_vars": {**environment, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
-            },
-        )
+        try:
+            job_id = self._client.submit_job(
+                entrypoint=command,
+                submission_id=f"{sweep}-{1 + max((job.number for job in mine), default=0)}",
+                metadata={_SWEEP: sweep},
+                runtime_env={
+                    "working_dir": str(folder),
+                    "env_vars": {**environment, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
+                },
+            )
+        except RuntimeError as error:  # the server's traceback as text
+            if (sizes := _TOO_LARGE.search(str(error))) is None:
+                raise
+            raise SpecError(
+                f"what is sent to the head must be less than {sizes[2]} packed, got {sizes[1]}: {folder};"
+                " name in its .gitignore what no trial needs, and keep a large corpus where each node sees it"
+            ) from None
         return self._now(job_id)
 
     def follow(self, job: SweepJob, write: Callable[[str], object]) -> SweepJob:

@@ -38,6 +38,8 @@ max_sentences: 1200
 max_concurrent: 2
 corpus: text.txt
 """
+TAKES_MIB = 16
+"""Packed, in the place of 500."""
 TRIALS = {"language_model": 2, "vanilla": 2, "cyclical": 4}
 
 
@@ -74,6 +76,7 @@ class Head:
         )
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
+        own["RAY_max_grpc_message_size"] = str(TAKES_MIB * 2**20)
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             env=os.environ | own,
@@ -114,6 +117,15 @@ def test_stopped_then_its_head_lost_and_gone_on_with(checkout: Path, tmp_path: P
         stack.callback(head.power_off)
         begin = ("submit", "spec.yaml", "--name", "s", *store, "--address", head.address)
         there = ("s", "--address", head.address)
+        large = checkout / "large"
+        large.write_bytes(os.urandom((TAKES_MIB + 4) * 2**20))
+        refused = command.run(*begin)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(
+            f"error: what is sent to the head must be less than {TAKES_MIB}.00MiB packed, got {TAKES_MIB + 4}"
+        )
+        assert refused.stderr.count("\n") == 1
+        large.unlink()
         begun = command.run(*begin)
         assert (begun.returncode, begun.stderr) == (0, "")
         assert begun.stdout.startswith("sweep s is job s-1; it runs on without this connection\n")
