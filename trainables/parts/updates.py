@@ -31,8 +31,9 @@ class BatchLoss:
 class Learner(Protocol):
     """What an update rule may do with a training in progress."""
 
-    def gradients(self, batch: Batch) -> BatchLoss:
-        """Fresh gradients of the objective on this batch, clipped jointly over all parameters."""
+    def gradients(self, batch: Batch, *, inference_alone: bool = False) -> BatchLoss:
+        """Fresh gradients of the objective on this batch, clipped jointly over all parameters, or those of
+        the inference network alone."""
 
     def step_inference(self) -> None:
         """An optimiser step of the inference network."""
@@ -101,6 +102,10 @@ class Aggressive(Updates, name="aggressive"):
     The published rule is a margin of 0 with `published_mi`: the mutual information within batches, which
     must not fall below 0 nor below its last value. The first noisy drop triggers it. The published code
     takes at most 99 inner steps.
+
+    In an inner step all gradients are taken, and clipped jointly, as published, though the generator does not
+    step. With `inner_alone` those of the inference network are taken alone, and so clipped by their own norm:
+    the same steps where nothing is clipped, and longer ones where the joint norm exceeds the limit.
     """
 
     aggressive_epochs: int = 2
@@ -108,6 +113,7 @@ class Aggressive(Updates, name="aggressive"):
     inner_window: int = 15
     mi_margin: float = 2.0
     published_mi: bool = False
+    inner_alone: bool = False
 
     def __post_init__(self) -> None:
         require(self.aggressive_epochs >= 0, "aggressive_epochs", ">= 0", self.aggressive_epochs)
@@ -153,7 +159,7 @@ class _AggressiveRule(_JointRule):
         previous = float("inf")
         window: list[BatchLoss] = []
         for _ in range(self.config.inner_limit):
-            window.append(learner.gradients(batch))
+            window.append(learner.gradients(batch, inference_alone=self.config.inner_alone))
             learner.step_inference()
             self.state.inner_steps += 1
             if len(window) == self.config.inner_window:

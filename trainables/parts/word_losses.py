@@ -49,7 +49,7 @@ class _WordLosses(torch.autograd.Function):
             chosen_R = logits_RV.gather(1, targets_N[part].unsqueeze(1)).squeeze(1)
             torch.sub(normalizer_N[part], chosen_R, out=losses_N[part])
         if keeps:
-            ctx.save_for_backward(hidden_NH, weight_VH, bias_V, targets_N, normalizer_N)
+            ctx.save_for_backward(hidden_NH, weight_VH, targets_N, normalizer_N)
             ctx.logits_NV = logits_NV
         return losses_N
 
@@ -58,7 +58,7 @@ class _WordLosses(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """The logits become their own gradient, p − 1 at the target and p elsewhere."""
         (gradient_N,) = gradients
-        hidden_NH, weight_VH, bias_V, targets_N, normalizer_N = ctx.saved_tensors
+        hidden_NH, weight_VH, targets_N, normalizer_N = ctx.saved_tensors
         logits_NV, ctx.logits_NV = ctx.logits_NV, None
         if logits_NV is None:
             raise RuntimeError("the logits are gone: word_losses cannot be differentiated a second time")
@@ -68,8 +68,9 @@ class _WordLosses(torch.autograd.Function):
             logits_RV.sub_(normalizer_N[part].unsqueeze(1)).exp_().mul_(gradient_R1)
             logits_RV.scatter_add_(1, targets_N[part].unsqueeze(1), -gradient_R1.to(logits_RV.dtype))
             torch.mm(logits_RV, weight_VH, out=hidden_gradient_NH[part])
-        weight_gradient_VH = logits_NV.T @ hidden_NH
-        bias_gradient_V = None if bias_V is None else logits_NV.sum(0)
+        _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
+        weight_gradient_VH = logits_NV.T @ hidden_NH if weight_wanted else None
+        bias_gradient_V = logits_NV.sum(0) if bias_wanted else None
         return hidden_gradient_NH, weight_gradient_VH, bias_gradient_V, None
 
 

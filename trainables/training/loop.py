@@ -78,8 +78,9 @@ class Training:
         torch.manual_seed(seed)
         self.model = TextVAE(variant, len(corpus.vocabulary), corpus.label_counts).to(self.device)
         self.parameters = list(self.model.parameters())
+        self.generator_parameters = list(self.model.generator_parameters())
         self.inference_optimizer = self.optimizer.build(self.model.inference_parameters())
-        self.generator_optimizer = self.optimizer.build(self.model.generator_parameters())
+        self.generator_optimizer = self.optimizer.build(self.generator_parameters)
         self.rule = variant.updates.rule()
         self.batch_rng, self.inner_rng = (
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)
@@ -193,11 +194,13 @@ class Training:
         rates = [epoch.learning_rate for epoch in proper]
         return still_to_gain(losses, rates, ended=self.optimizer.exhausted(self.decay))
 
-    def gradients(self, batch: Batch) -> BatchLoss:
-        """Gradients of the objective, clipped jointly. A batch counts by its number of sentences, so that
-        before clipping every sentence of the corpus weighs the same; with `batch_weighting` "equal" it
-        counts as much as any other."""
+    def gradients(self, batch: Batch, *, inference_alone: bool = False) -> BatchLoss:
+        """Gradients of the objective, of all parameters or those of the inference network, clipped jointly. A
+        batch counts by its number of sentences, so that before clipping every sentence of the corpus weighs
+        the same; with `batch_weighting` "equal" it counts as much as any other."""
         batch = batch.to(self.device)
+        for parameter in self.generator_parameters:
+            parameter.requires_grad_(not inference_alone)
         sentences, length = batch.tokens_BT.shape
         terms: TrainingTerms = self.model(batch, self.progress)
         nll = terms.nll_B.mean()

@@ -1,6 +1,8 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +31,8 @@ class ScriptedLearner:
         self.log: list[str] = []
         self.drawn = 0
 
-    def gradients(self, batch: Batch) -> BatchLoss:
-        self.log.append(f"gradients {int(batch.tokens_BT[0, 0])}")
+    def gradients(self, batch: Batch, *, inference_alone: bool = False) -> BatchLoss:
+        self.log.append(f"{'own ' if inference_alone else ''}gradients {int(batch.tokens_BT[0, 0])}")
         words = 1 if self.words is None else next(self.words)
         nats = torch.tensor(next(self.losses) * words)
         return BatchLoss(objective=nats, nll=nats, kl=torch.tensor(0.0), words=words)
@@ -98,6 +100,14 @@ def test_aggressive_trains_inference_first_and_then_the_generator_alone() -> Non
     ]
     assert float(loss.objective) == 0.5
     assert rule.state.inner_steps == 3
+
+
+def test_only_inner_steps_take_the_gradients_of_the_inference_network_alone() -> None:
+    learner = ScriptedLearner([3.0, 2.0, 1.0])
+    Aggressive(inner_limit=2, inner_alone=True).rule().update(learner, batch_of(0))
+    assert learner.log == [
+        *("own gradients 0", "inference", "own gradients 1", "inference", "gradients 0", "generator"),
+    ]
 
 
 def test_inner_steps_add_up_over_updates() -> None:
@@ -227,3 +237,51 @@ def test_the_encoder_does_not_step_with_the_generator(small: MakeVariant, varied
     assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
     decoder_after = training.model.decoder.state_dict()
     assert any(not torch.equal(decoder_before[name], decoder_after[name]) for name in decoder_after)
+
+
+def inner_steps_taken(small: MakeVariant, varied: Corpus, steps: int, **knobs: Any) -> Training:
+    training = Training(small("aggressive", **knobs), varied, epochs=1, seed=1)
+    training.model.train()
+    updates = training.variant.updates
+    assert isinstance(updates, Aggressive)
+    for batch in islice(training_batches(varied.train, 8, np.random.default_rng(3)), steps):
+        training.gradients(batch, inference_alone=updates.inner_alone)
+        training.step_inference()
+    return training
+
+
+@pytest.mark.parametrize("decoder", ["lstm", "dilated"])
+def test_inner_steps_alone_are_the_same_where_nothing_is_clipped(
+    small: MakeVariant, varied: Corpus, decoder: str
+) -> None:
+    knobs = {"decoder": decoder, "clip_norm": 1e9}
+    whole = inner_steps_taken(small, varied, 10, **knobs)
+    alone = inner_steps_taken(small, varied, 10, **knobs, inner_alone=True)
+    assert all(parameter.grad is None for parameter in alone.generator_parameters)
+    assert all(parameter.grad is not None for parameter in whole.generator_parameters)
+    for ours, theirs in zip(alone.parameters, whole.parameters, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_inner_steps_alone_are_clipped_by_their_own_norm(small: MakeVariant, varied: Corpus) -> None:
+    def norms(training: Training) -> tuple[float, float]:
+        gradients = [parameter.grad for parameter in training.model.inference_parameters()]
+        own = torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).norm()
+        every = [parameter.grad for parameter in training.parameters if parameter.grad is not None]
+        return float(own), float(torch.stack([gradient.norm() for gradient in every]).norm())
+
+    own, joint = norms(inner_steps_taken(small, varied, 1, clip_norm=1e-3))
+    assert joint == pytest.approx(1e-3, rel=1e-3)
+    assert own < 0.9e-3
+    assert norms(inner_steps_taken(small, varied, 1, clip_norm=1e-3, inner_alone=True)) == pytest.approx(
+        (1e-3, 1e-3), rel=1e-3
+    )
+
+
+def test_the_generator_learns_after_inner_steps_alone(small: MakeVariant, varied: Corpus) -> None:
+    training = Training(small("aggressive", inner_alone=True, inner_limit=1), varied, epochs=1, seed=1)
+    before = [parameter.detach().clone() for parameter in training.generator_parameters]
+    training.rule.update(training, next(iter(training_batches(varied.train, 8, np.random.default_rng(3)))))
+    assert training.rule.state.inner_steps == 1
+    after = training.generator_parameters
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
