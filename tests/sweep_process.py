@@ -119,7 +119,13 @@ def read_until(process: subprocess.Popen[str], wanted: Callable[[str], bool]) ->
 
 
 def trial_is_done(number: int) -> Callable[[str], bool]:
-    return lambda line: line.startswith(f"[{number}/")
+    """So many have ended, or more: some may end while another process is being stopped."""
+
+    def done(line: str) -> bool:
+        counted = re.match(r"\[(\d+)/", line)
+        return counted is not None and int(counted[1]) >= number
+
+    return done
 
 
 def control_c(process: subprocess.Popen[str]) -> None:

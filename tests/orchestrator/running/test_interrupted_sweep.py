@@ -144,11 +144,16 @@ def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
+def test_control_c_twice_at_once_and_then_again_and_again(tmp_path: Path) -> None:
     def twice(process: subprocess.Popen[str]) -> None:
         control_c(process)
         time.sleep(0.5)
         control_c(process)
+
+    def until_it_ends(process: subprocess.Popen[str]) -> None:
+        while process.poll() is None:
+            control_c(process)
+            time.sleep(0.3)
 
     sweep = Sweep(tmp_path)
     status, errors, took = interrupted(sweep, 1, twice, *LONGER)
@@ -156,20 +161,7 @@ def test_the_second_control_c_ends_it_at_once(tmp_path: Path) -> None:
     assert status == 130
     assert RESUME.fullmatch(errors)
     assert took < 30
-    assert sweep.run("--resume", "s").returncode == 0
-    assert_complete(sweep, LONGER_PLANNED, 8)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_control_c_again_and_again(tmp_path: Path) -> None:
-    def until_it_ends(process: subprocess.Popen[str]) -> None:
-        while process.poll() is None:
-            control_c(process)
-            time.sleep(0.3)
-
-    sweep = Sweep(tmp_path)
-    status, errors, _ = interrupted(sweep, 1, until_it_ends, *LONGER)
+    status, errors, _ = interrupted(sweep, 3, until_it_ends, "--resume", "s")
     assert status in (130, -signal.SIGINT)  # to a shell both are 130
     assert RESUME.fullmatch(errors)
     assert sweep.run("--resume", "s").returncode == 0

@@ -243,17 +243,10 @@ def test_the_search_learns() -> None:
 # -- saved and restored --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def whole() -> list[TrialPlan]:
-    """What a search asks for that nothing interrupts."""
-    return finish(SweepSearcher(plan_of(trials=8)), at_once=1)
-
-
 @pytest.mark.parametrize("steps", [0, 3, 14])
-def test_a_restored_searcher_goes_on_as_if_nothing_had_been(
-    tmp_path: Path, whole: list[TrialPlan], steps: int
-) -> None:
+def test_a_restored_searcher_goes_on_as_if_nothing_had_been(tmp_path: Path, steps: int) -> None:
     plan = plan_of(trials=8)
+    whole = finish(SweepSearcher(plan), at_once=1)
     first = SweepSearcher(plan)
     for number, expected in enumerate(whole[:steps]):
         config = first.suggest(f"t{number}")

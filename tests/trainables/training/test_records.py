@@ -56,8 +56,8 @@ def test_the_weight_of_every_step_follows_the_nll_so_far(
     seen: list[BatchLoss] = []
     gradients = training.gradients
 
-    def watched(batch: Batch) -> BatchLoss:
-        seen.append(gradients(batch))
+    def watched(batch: Batch, *, inference_alone: bool = False) -> BatchLoss:
+        seen.append(gradients(batch, inference_alone=inference_alone))
         return seen[-1]
 
     monkeypatch.setattr(training, "gradients", watched)
