@@ -37,12 +37,8 @@ class Caps:
 
     def cost(self, used: Used) -> float | None:
         """At the budget's price, of GPUs or, where trials reserve none, of CPUs; None without one."""
-        price = self.budget.price
-        return (
-            None
-            if price is None
-            else price * used.trial_hours * (self.resources.share or self.resources.cpus)
-        )
+        price, reserved = self.budget.price, self.resources.share or self.resources.cpus
+        return None if price is None else price * used.trial_hours * reserved
 
     def reached(self, used: Used, now: datetime) -> str | None:
         """The first cap that is reached, in words; None while there is room."""

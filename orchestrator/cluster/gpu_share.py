@@ -83,7 +83,8 @@ def _settled(
     }
     say("measuring what the largest models take of a GPU")
     while ray.wait(list(tasks.values()), num_returns=len(tasks), timeout=PATIENCE_S)[1]:
-        say(f"waiting for a GPU to measure on; there is: {capacity.there_is()}")
+        now = Capacity.now(joined=capacity.grows, types=capacity.types)
+        say(f"waiting for a GPU to measure on; there is: {now.there_is()}")
     return chosen(asked, nodes, {kinds: _result(each) for kinds, each in tasks.items()}, say)
 
 

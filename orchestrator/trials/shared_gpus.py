@@ -37,8 +37,10 @@ class SharedGpus(Promotion):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         super().on_trial_add(tune_controller, trial)
+        if not self._shares or trial.status != Trial.PENDING:
+            return
         share = self._shares.get(_size(trial), 0.0)
-        if trial.status == Trial.PENDING and share > _share(trial):
+        if share > _share(trial):
             self._give(trial, share)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

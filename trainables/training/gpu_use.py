@@ -43,7 +43,7 @@ class GpuUse:
     busy: float | None
 
     def packed(self, most: int = MOST) -> int:
-        """How many should share the GPU: as its memory holds and as keep it busy, from 1 to `most`."""
+        """How many should share the GPU: as many as fit and keep it busy, from 1 to `most`."""
         fit = int(FILLED * self.total / self.needed)
         useful = USUAL if self.busy is None else math.ceil(1 / max(self.busy, 1 / MOST))
         return max(1, min(fit, useful, most))

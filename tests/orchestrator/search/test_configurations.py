@@ -8,7 +8,15 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.search import Searcher
 
-from orchestrator.search.configurations import alike, configuration, inside, middle, number_of, unseen
+from orchestrator.search.configurations import (
+    alike,
+    configuration,
+    inside,
+    largest,
+    middle,
+    number_of,
+    unseen,
+)
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -40,6 +48,31 @@ def test_how_many_there_are() -> None:
 )
 def test_the_middle_of_a_range(found: BaseDistribution, value: object) -> None:
     assert middle(found) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("found", "value"),
+    [
+        (FINITE["a"], "M"),
+        (FINITE["b"], 7),
+        (FloatDistribution(0.1, 10.0, log=True), 10.0),
+        (CategoricalDistribution([16, 256, 64]), 256),
+        (CategoricalDistribution([None, 3]), 3),
+    ],
+)
+def test_the_largest_of_a_range(found: BaseDistribution, value: object) -> None:
+    assert largest(found) == value
+
+
+def test_the_largest_models_of_a_sweep() -> None:
+    spec = SweepSpec(
+        name="s", variants={"dilated": {}, "vanilla": {}}, ranges={"hidden_size": {"choices": [512, 64]}}
+    )
+    found = {plan.variant: dict(plan.knobs) for plan in SearchPlan.of(spec).largest()}
+    assert {variant: knobs["hidden_size"] for variant, knobs in found.items()} == {
+        "language_model": 512, "dilated": 512, "vanilla": 512
+    }  # fmt: skip
+    assert found["dilated"]["dilation"] == "VL"
 
 
 def test_every_one_is_found_once() -> None:
