@@ -90,9 +90,9 @@ def corpus(words: int) -> Corpus:
     return Corpus("zipf", "zipf", vocabulary, split(4000), split(20), split(20))
 
 
-def product(training: Training, batches: Sequence[Batch], *, inner: bool) -> None:
+def product(training: Training, batches: Sequence[Batch], *, inner: bool, alone: bool = False) -> None:
     for batch in batches:
-        training.gradients(batch)
+        training.gradients(batch, inference_alone=alone)
         training.step_inference()
         if not inner:
             training.step_generator()
@@ -211,6 +211,9 @@ def measure(case: Case, text: Corpus, rounds: int, device: str, *, inner: bool) 
         "fp32": lambda some: product(exact, some, inner=inner),
         "bf16": lambda some: product(half, some, inner=inner),
     }
+    if inner:
+        own = begun(case, text, device)
+        sides["alone"] = lambda some: product(own, some, inner=True, alone=True)
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         some = [batches[number].to(torch.device(device)) for batches in by_length]
@@ -242,6 +245,7 @@ def row(case: Case, rounds: int, limit: float, device: str, *, inner: bool) -> s
         ratio("fp32", "plain"),
         ratio("bf16", "reference"),
         ratio("bf16", "plain"),
+        ratio("alone", "fp32") if inner else "–",
         f"{gigaflops(begun(case, text, device), batches) / milliseconds['fp32'] * 1000 / limit:.0%}",
         f"{largest_difference(case, text, here, device):.0e}",
     ]
@@ -267,14 +271,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "(129 at 64/64/16). Median milliseconds a step, and medians of the ratios round by round: above 1 "
         "the product is faster. "
         "*Reference* is `tests/trainables/published.py`, *plain* the same model with torch's cross-entropy, "
-        "clipping and SGD. An *inner* step is one of aggressive training. The last column "
+        "clipping and SGD. An *inner* step is one of aggressive training, *alone* that with `inner_alone`. "
+        "The last column "
         "is the largest difference of "
         f"any weight after {COMPARED} joint steps in float64, fp32 and plain; *of the limit* is what fp32 "
         f"reaches of the {limit:.0f} GFLOP/s of a large product, both measured in this run.",
         "",
         "| sizes, decoder | batch | step | reference | plain | fp32 | bf16 | fp32 : reference | fp32 : plain "
-        "| bf16 : reference | bf16 : plain | of the limit | difference |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| bf16 : reference | bf16 : plain | alone : fp32 | of the limit | difference |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     print("\n".join(lines), flush=True)
     for case in CASES:
