@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import ray
 import torch
@@ -21,6 +22,8 @@ from trainables.text.splits import Corpus
 from trainables.training.gpu_use import MOST, GpuUse, gpu_use
 
 Kinds = tuple[str, ...]
+Task: TypeAlias = "ray.ObjectRef[GpuUse | None]"
+NONE_CAME = "none came"
 
 
 def share_of(trials: int) -> float:
@@ -32,7 +35,8 @@ def settled(
     spec: SweepSpec, variants: Sequence[Variant], corpus: Corpus, say: Callable[[str], None]
 ) -> SweepSpec:
     """The spec with a number for `gpus: auto`: 0 where no node has a GPU, else the share at which they are
-    used best. The models are measured on a GPU of each kind that is there, or on the first that comes.
+    used best. The models are measured on a GPU of each kind that is there or may come; one of which none has
+    come a minute after the others is left out.
 
     Args:
         variants: the largest models of the sweep.
@@ -71,7 +75,6 @@ def _settled(
     say: Callable[[str], None],
 ) -> Resources:
     asked = spec.resources
-    alive = {node.kinds for node in nodes if node in capacity.nodes} or {()}
     text = ray.put(corpus)
     measure = ray.remote(num_cpus=asked.cpus, num_gpus=1)(gpu_use)
     threads = max(1, int(asked.cpus))
@@ -79,16 +82,27 @@ def _settled(
         kinds: measure.options(
             resources={f"{ACCELERATOR}{kind}": 0.001 for kind in kinds} or asked.kind
         ).remote(variants, text, spec.iw_samples, threads)
-        for kinds in sorted(alive)
+        for kinds in sorted({node.kinds for node in nodes})
     }
     say("measuring what the largest models take of a GPU")
-    while ray.wait(list(tasks.values()), num_returns=len(tasks), timeout=PATIENCE_S)[1]:
+    ended, late = _waited(tasks.values())
+    while not ended:
         now = Capacity.now(joined=capacity.grows, types=capacity.types)
         say(f"waiting for a GPU to measure on; there is: {now.there_is()}")
-    return chosen(asked, nodes, {kinds: _result(each) for kinds, each in tasks.items()}, say)
+        ended, late = _waited(tasks.values())
+    uses = {kinds: NONE_CAME if task in late else _result(task) for kinds, task in tasks.items()}
+    for task in late:
+        ray.cancel(task)
+    return chosen(asked, nodes, uses, say)
 
 
-def _result(task: ray.ObjectRef[GpuUse | None]) -> GpuUse | str | None:
+def _waited(tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
+    """Those that have ended, and those that have not, once all have or a minute is over."""
+    waited_for = list(tasks)
+    return ray.wait(waited_for, num_returns=len(waited_for), timeout=PATIENCE_S)
+
+
+def _result(task: Task) -> GpuUse | str | None:
     """What was measured, or why the models do not fit."""
     try:
         use: GpuUse | None = ray.get(task)
@@ -113,7 +127,7 @@ def chosen(
     Args:
         nodes: those with a GPU.
         uses: what was measured on each kind of them; None where torch sees no GPU there, a text where the
-            models do not fit.
+            models do not fit or none came.
 
     Raises:
         SpecError: they fit on none.
@@ -129,6 +143,8 @@ def chosen(
         usable = {best: usable[best]}
         asked = asked.model_copy(update={"accelerator": next(iter(best), asked.accelerator)})
         nodes = [node for node in nodes if node.kinds == best]
+        others = "; ".join(f"{_named(kinds)}: {_why(use)}" for kinds, use in uses.items() if kinds != best)
+        say(f"trials keep to {_named(best)} ({others})")
     beside = max(int(node.cpus / node.gpus / asked.cpus + 1e-9) for node in nodes)
     trials, use = min(
         ((use.packed(max(1, min(MOST, beside))), use) for use in usable.values()), key=lambda each: each[0]
@@ -137,3 +153,18 @@ def chosen(
     many = "a trial gets a GPU" if trials == 1 else f"{plural(trials, 'trial')} share a GPU"
     say(f"{many}: the largest takes {use.needed / 2**30:.1f} of {use.total / 2**30:.1f} GiB{busy}")
     return asked.model_copy(update={"gpus": share_of(trials)})
+
+
+def _named(kinds: Kinds) -> str:
+    return ", ".join(kinds) or "GPUs of no named kind"
+
+
+def _why(use: GpuUse | str | None) -> str:
+    """Why trials do not go there."""
+    match use:
+        case None:
+            return "torch sees none"
+        case str():
+            return use
+        case _:
+            return "fewer"

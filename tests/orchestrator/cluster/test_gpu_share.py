@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from orchestrator.cluster.capacity import Node
-from orchestrator.cluster.gpu_share import Kinds, chosen, share_of
+from orchestrator.cluster.gpu_share import NONE_CAME, Kinds, chosen, share_of
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sections import Resources
 from tests.paths import ROOT
@@ -79,7 +79,15 @@ def test_so_many_shares_fit_as_ray_counts(trials: int) -> None:
             [SMALL, LARGE],
             {("T4",): "CUDA out of memory", ("A100",): use(30.0, None, total=80)},
             Resources(cpus=1, gpus=0.5, accelerator="A100"),
+            "trials keep to A100 (T4: CUDA out of memory)\n"
             "2 trials share a GPU: the largest takes 30.0 of 80.0 GiB",
+        ),
+        (
+            [SMALL, LARGE, Node(8, 1, ("L4",)), Node(8, 1, ("L4",))],
+            {("T4",): NONE_CAME, ("A100",): use(4.0), ("L4",): use(4.0, 0.5)},
+            Resources(cpus=1, gpus=0.5, accelerator="L4"),
+            "trials keep to L4 (T4: none came; A100: fewer)\n"
+            "2 trials share a GPU: the largest takes 4.0 of 16.0 GiB and 50% of its time",
         ),
         (
             [SMALL],
@@ -100,7 +108,7 @@ def test_what_each_trial_reserves(
 ) -> None:
     lines: list[str] = []
     assert chosen(ASKED, nodes, uses, lines.append) == reserved
-    assert lines == [said]
+    assert lines == said.splitlines()
 
 
 def test_a_model_that_fits_on_no_gpu() -> None:
