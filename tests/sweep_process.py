@@ -128,6 +128,22 @@ def trial_is_done(number: int) -> Callable[[str], bool]:
     return done
 
 
+def run_program(program: str, folder: Path) -> list[str]:
+    """What it printed, line by line: a program in a Python of its own, which starts a Ray of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment |= {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def control_c(process: subprocess.Popen[str]) -> None:
     """As a terminal does it: every process of the group gets it."""
     os.killpg(process.pid, signal.SIGINT)

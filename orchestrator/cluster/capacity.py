@@ -7,6 +7,7 @@ that can grow does, a node at a time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,16 @@ class Capacity:
         """Of the Ray that this process is connected to; `joined` if it is a cluster that others run."""
         nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         return cls(nodes, types, grows=joined)
+
+    @classmethod
+    def here(cls) -> Capacity:
+        """Of the Ray that this process is connected to: that of others where RAY_ADDRESS is set."""
+        joined = bool(os.environ.get("RAY_ADDRESS"))
+        return cls.now(joined=joined, types=NodeTypes.here() if joined else None)
+
+    def again(self) -> Capacity:
+        """The same Ray, as it is by now."""
+        return self.now(joined=self.grows, types=self.types)
 
     @property
     def known(self) -> list[Node]:

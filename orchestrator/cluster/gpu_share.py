@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -11,7 +10,7 @@ import ray
 import torch
 from ray.exceptions import RayTaskError
 
-from orchestrator.cluster.capacity import Capacity, Node, NodeTypes
+from orchestrator.cluster.capacity import Capacity, Node
 from orchestrator.cluster.slots import PATIENCE_S
 from orchestrator.common.wording import plural
 from orchestrator.spec.errors import SpecError
@@ -48,8 +47,7 @@ def settled(
     asked = spec.resources
     if asked.gpus is not None:
         return spec
-    joined = bool(os.environ.get("RAY_ADDRESS"))
-    capacity = Capacity.now(joined=joined, types=NodeTypes.here() if joined else None)
+    capacity = Capacity.here()
     nodes = [node for node in capacity.known if node.gpus and asked.accelerator in (None, *node.kinds)]
     if asked.accelerator and not nodes:
         raise SpecError(
@@ -87,8 +85,7 @@ def _settled(
     say("measuring what the largest models take of a GPU")
     ended, late = _waited(tasks.values())
     while not ended:
-        now = Capacity.now(joined=capacity.grows, types=capacity.types)
-        say(f"waiting for a GPU to measure on; there is: {now.there_is()}")
+        say(f"waiting for a GPU to measure on; there is: {capacity.again().there_is()}")
         ended, late = _waited(tasks.values())
     uses = {kinds: NONE_CAME if task in late else _result(task) for kinds, task in tasks.items()}
     for task in late:
@@ -134,14 +131,14 @@ def chosen(
     """
     usable = {kinds: use for kinds, use in uses.items() if isinstance(use, GpuUse)}
     if not usable:
-        if small := [use for use in uses.values() if isinstance(use, str)]:
+        if small := [use for use in uses.values() if isinstance(use, str) and use != NONE_CAME]:
             raise SpecError(f"resources.gpus: the largest model must fit on a GPU, got {small[0]!r}")
         say("there are GPUs, and torch sees none on their nodes: trials run on CPUs")
         return _on_cpus(asked)
     if len(usable) < len(uses):  # trials must not go where they do not fit
         best = max(usable, key=lambda kinds: sum(node.gpus for node in nodes if node.kinds == kinds))
         usable = {best: usable[best]}
-        asked = asked.model_copy(update={"accelerator": next(iter(best), asked.accelerator)})
+        asked = asked.model_copy(update={"accelerator": asked.accelerator or next(iter(best), None)})
         nodes = [node for node in nodes if node.kinds == best]
         others = "; ".join(f"{_named(kinds)}: {_why(use)}" for kinds, use in uses.items() if kinds != best)
         say(f"trials keep to {_named(best)} ({others})")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.cluster.capacity import Capacity, NodeTypes
+from orchestrator.cluster.capacity import Capacity
 from orchestrator.common.harmless import harmless
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -32,10 +31,7 @@ class Slots(tune.Callback):
 
     def __init__(self, spec: SweepSpec, say: Callable[[str], None]) -> None:
         self.spec, self.say = spec, say
-        self.joined = bool(os.environ.get("RAY_ADDRESS"))
-        """Whether the Ray is a cluster that others run."""
-        self._types = NodeTypes.here() if self.joined else None
-        self.capacity = Capacity.now(joined=self.joined, types=self._types)
+        self.capacity = Capacity.here()
         if problem := self.capacity.problem(spec.resources):
             raise SpecError(f"resources of a trial must fit on a node of the cluster, {problem}")
         self.changed: Callable[[int, int], object] = lambda fit, asked: None
@@ -68,7 +64,7 @@ class Slots(tune.Callback):
             return
         self._next_look = now + SECONDS_BETWEEN_LOOKS
         before = (self.fit, self.asked)
-        self.capacity = Capacity.now(joined=self.joined, types=self._types)
+        self.capacity = self.capacity.again()
         if (self.fit, self.asked) != before:
             self.changed(self.fit, self.asked)
         self._look_at_waiting(trials, now)

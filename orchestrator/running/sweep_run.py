@@ -81,7 +81,7 @@ class SweepRun:
         with interrupts_heard(), ray_running(self.console):
             self._settle()
             self.slots = Slots(self.spec, self._note)
-            if self.slots.joined:
+            if self.slots.capacity.grows:
                 check_shared(self.spec)
             for caution in self.slots.notes():
                 self._note(caution)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from orchestrator.cluster.capacity import Node
 from orchestrator.cluster.gpu_share import NONE_CAME, Kinds, chosen, share_of
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sections import Resources
-from tests.paths import ROOT
+from tests.sweep_process import run_program
 from trainables.training.gpu_use import GpuUse
 
 GIB = 2**30
@@ -127,7 +124,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.grammar import embedded_corpus
 from trainables.variants import load_variant
 
-ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+ray.init("local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
 corpus = embedded_corpus(0, (40, 20, 20))
 for resources in ("{}", "{gpus: 0.5}", "{accelerator: T4}"):
     Path("spec.yaml").write_text(f"resources: {resources}")
@@ -143,14 +140,7 @@ for resources in ("{}", "{gpus: 0.5}", "{accelerator: T4}"):
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch must see no GPU")
 def test_on_a_ray_whose_gpu_torch_does_not_see(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(
-        [sys.executable, "-c", _SETTLED], cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert run_program(_SETTLED, tmp_path) == [
         "measuring what the largest models take of a GPU",
         "there are GPUs, and torch sees none on their nodes: trials run on CPUs",
         "None 0.0 False",

@@ -4,18 +4,14 @@ has one. They train nothing, and the large ones raise what torch raises."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.paths import ROOT
+from tests.sweep_process import run_program
 
 _SWEEP = """
 import json
-import sys
 from pathlib import Path
 import ray
 import torch
@@ -50,7 +46,7 @@ class Large(tune.Trainable):
     def save_checkpoint(self, folder):
         Path(folder, "nothing").touch()
 
-ray.init(num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+ray.init("local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
 Path("spec.yaml").write_text(
     "{variants: [vanilla], replicates: 0, baseline_seeds: 1, baseline_trials: 0, epochs: 1,"
     " name: s, max_concurrent: 1, storage: sweeps, resources: {cpus: 1, gpus: 0.25}, search: {sampler: grid},"
@@ -75,14 +71,7 @@ for trial in trials:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_twice_the_share_for_all_of_its_size(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(
-        [sys.executable, "-c", _SWEEP], cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = run_program(_SWEEP, tmp_path)
     assert [json.loads(line) for line in lines if line.startswith("[")] == [
         ["language_model", None, None, "TERMINATED", 0.25, None, 0, 0.25],
         ["vanilla", 64, 0.01, "TERMINATED", 0.5, None, 1, 0.5],
