@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record_curves import read_curves
-from orchestrator.search.objectives import Point
+from orchestrator.search.objectives import Frontier, Point
 from trainables.training.collapse import NOISE, annealed
 
 FLOOR = 0.5
@@ -93,17 +92,5 @@ def _curve(record: Mapping[str, Any], baseline: float) -> Curve:
 
 
 def gain(points: Sequence[Point]) -> float:
-    """The area in nats² that the frontier wins from the baseline's line, from the floor on KL upwards.
-
-    At a KL of r the frontier's NLL is the least of the points with KL at most r; the area is the integral of
-    what that lies below −r.
-    """
-    total, least = 0.0, math.inf
-    ordered = sorted(points, key=lambda point: point.kl)
-    for place, point in enumerate(ordered):
-        least = min(least, point.nll)
-        begin = max(point.kl, FLOOR)
-        end = min(ordered[place + 1].kl if place + 1 < len(ordered) else math.inf, -least)
-        if end > begin:
-            total += (-least) * (end - begin) - (end**2 - begin**2) / 2
-    return total
+    """The area in nats² that the frontier wins from the baseline's line, from the floor on KL upwards."""
+    return Frontier(FLOOR, 0.0).gain(points)

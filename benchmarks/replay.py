@@ -8,7 +8,6 @@ the same trainings.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,7 @@ from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.rungs import HalvingRule, Rungs
 from orchestrator.search.study import VariantStudy
+from orchestrator.search.turns import Turns
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 
@@ -33,7 +33,8 @@ RAY = "optuna.samplers:TPESampler"
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to search. `quota` says whose turn it is, `prune` after how many dead epochs a trial ends,
+    """A way to search. `quota` says whose turn it is: of the variant that has had fewest trials, or fewest
+    tokens, or with "nothing" of whose trials promise most; `prune` after how many dead epochs a trial ends,
     `default` whether a variant's default comes first."""
 
     name: str
@@ -52,6 +53,8 @@ class Strategy:
         search: dict[str, Any] = {"sampler": self.sampler, "objective": self.objective}
         if not self.constrained:
             search |= {"kl_floor": 0.0, "margin": 1e9}
+        if self.quota == "nothing":
+            search["equal"] = self.quota
         options = {**OPTIONS, "name": "replay", "trials": TRIALS, "seed": seed, "search": search}
         return SearchPlan.of(SweepSpec.load(None, options), longest)
 
@@ -94,8 +97,6 @@ class Lane:
     spent: float = 0.0
     waiting: dict[str, tuple[int, Configuration, int]] = field(default_factory=dict)
     """Trials that pause: number in the study, configuration, epochs trained."""
-    gains: list[tuple[float, float]] = field(default_factory=list)
-    """What each ended trial has added to the gain, and what it cost."""
     asked: int = 0
 
 
@@ -107,7 +108,7 @@ def replay(
     budget: float,
 ) -> list[tuple[float, float]]:
     """One search: tokens spent and gain, after each training that was ended."""
-    rng = random.Random(seed)
+    turns = Turns(plan)
     kind = RayStudy if strategy.sampler == RAY else VariantStudy
     lanes = {
         each.variant: Lane(
@@ -122,7 +123,7 @@ def replay(
     seeds = len(next(iter(table.values()))[0].curves)
     while spent < budget:
         lane = _QUOTAS[strategy.quota](
-            [each for each in lanes.values() if each.left or _promotable(each)], rng
+            [each for each in lanes.values() if each.left or _promotable(each)], turns
         )
         if lane is None:
             break
@@ -146,14 +147,11 @@ def replay(
             lane.rungs.enter(trial_id, stop - _clock(strategy, curve), curve.best(stop))
             lane.waiting[trial_id] = (number, configuration, stop)
         elif stop < len(curve.points):
-            lane.study.tell(number, None)
-            lane.gains.append((0.0, cost))
+            _tell(lane, number, None, turns)
         else:
-            lane.study.tell(number, curve.final)
+            _tell(lane, number, curve.final, turns)
             found.append(configuration.true)
-            reached = gain(found)
-            lane.gains.append((reached - path[-1][1], cost))
-            path.append((spent, reached))
+            path.append((spent, gain(found)))
     return path
 
 
@@ -203,25 +201,25 @@ def _place(one: Any, found: BaseDistribution, other: Any) -> float:
     raise TypeError(found)
 
 
-def _in_turns(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
+def _tell(lane: Lane, number: int, point: Point | None, turns: Turns) -> None:
+    lane.study.tell(number, point)
+    if isinstance(lane.study, VariantStudy):
+        turns.ended(lane.study, point)
+
+
+def _fewest_trials(lanes: Sequence[Lane], turns: Turns) -> Lane | None:
     return min(lanes, key=lambda lane: lane.asked, default=None)
 
 
-def _equal_tokens(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
+def _fewest_tokens(lanes: Sequence[Lane], turns: Turns) -> Lane | None:
     return min(lanes, key=lambda lane: lane.spent, default=None)
 
 
-def _bandit(lanes: Sequence[Lane], rng: random.Random) -> Lane | None:
-    """Half of the turns go to the one whose last three trials moved the frontier most a token, the others to
-    the one that has had least."""
-    known = [lane for lane in lanes if len(lane.gains) >= 2]
-    if not known or len(known) < len(lanes) or rng.random() < 0.5:
-        return _equal_tokens(lanes, rng)
-    return max(
-        known, key=lambda lane: sum(g for g, _ in lane.gains[-3:]) / sum(c for _, c in lane.gains[-3:])
-    )
+def _most_promising(lanes: Sequence[Lane], turns: Turns) -> Lane | None:
+    studies = {lane.study.plan.variant: lane.study for lane in lanes if isinstance(lane.study, VariantStudy)}
+    return min(lanes, key=lambda lane: turns.place(studies[lane.study.plan.variant]), default=None)
 
 
-_QUOTAS: Mapping[str, Callable[[Sequence[Lane], random.Random], Lane | None]] = {
-    "trials": _in_turns, "tokens": _equal_tokens, "bandit": _bandit,
+_QUOTAS: Mapping[str, Callable[[Sequence[Lane], Turns], Lane | None]] = {
+    "trials": _fewest_trials, "tokens": _fewest_tokens, "nothing": _most_promising,
 }  # fmt: skip

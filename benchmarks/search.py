@@ -36,6 +36,10 @@ SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 PATIENCE = 10
 RANDOM = "random search"
 DEFAULT = "**auto** (the default)"
+HINDSIGHT = {
+    True: "*in hindsight*: what wins most a token first, equal tokens for each variant",
+    False: "*in hindsight*: what wins most a token first",
+}
 STOPPED = "auto, collapsed trials stopped"
 STRATEGIES = (
     Strategy(RANDOM, "random", default=False, quota="trials"),
@@ -49,9 +53,10 @@ STRATEGIES = (
     Strategy("nsga2", "nsga2"),
     Strategy("gp", "gp", repeats=12),
     Strategy(DEFAULT, "auto"),
-    Strategy("auto, trials in turns", "auto", quota="trials"),
+    Strategy("auto, equal trials", "auto", quota="trials"),
+    Strategy("tpe, equal: nothing", "tpe", quota="nothing"),
+    Strategy("auto, equal: nothing", "auto", quota="nothing"),
     Strategy(STOPPED, "auto", prune=PATIENCE),
-    Strategy(f"{STOPPED}, turns by a bandit", "auto", prune=PATIENCE, quota="bandit"),
     Strategy(f"{STOPPED}, halving: η 3, rungs 4 and 12 epochs behind annealing", "auto", prune=PATIENCE,
              halving=HalvingRule(3, 4, 2)),
     Strategy(f"{STOPPED}, halving: η 2, a rung 12 epochs behind annealing", "auto", prune=PATIENCE,
@@ -85,6 +90,32 @@ def path_of(place: int, seed: int) -> list[tuple[float, float]]:
     return [(spent / budget(), reached) for spent, reached in path]
 
 
+def hindsight(seed: int, *, equal: bool) -> list[tuple[float, float]]:
+    """The same of one who knows how each training ends, and takes what wins most a token: of all that is
+    left, or with equal tokens for each variant. No search can; it is how much there was to win."""
+    left = {variant: list(found) for variant, found in recorded().items()}
+    spent = dict.fromkeys(left, 0.0)
+    taken: list[Configuration] = []
+    path = [(0.0, 0.0)]
+
+    def cost(one: Configuration) -> float:
+        return float(one.curves[seed].tokens[-1])
+
+    def worth(one: Configuration) -> tuple[float, float]:
+        won = gain([each.true for each in (*taken, one)]) - path[-1][1]
+        return won / cost(one), -cost(one)
+
+    while path[-1][0] < 1 and any(left.values()):
+        variants = [variant for variant, found in left.items() if found]
+        turn = [min(variants, key=spent.__getitem__)] if equal else variants
+        best = max((each for variant in turn for each in left[variant]), key=worth)
+        left[best.variant].remove(best)
+        taken.append(best)
+        spent[best.variant] += cost(best)
+        path.append((sum(spent.values()) / budget(), gain([each.true for each in taken])))
+    return path
+
+
 def gains(paths: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
     """Of each path the gain at each share of the budget."""
     return np.array(
@@ -103,12 +134,15 @@ def search_table(paths: Mapping[int, Sequence[Sequence[tuple[float, float]]]]) -
     goal = float(np.median(gains(paths[0])[:, -1]))
     yield "| search | " + " | ".join(f"{share:.0%}" for share in SHARES) + " | to random's end |"
     yield "|---|" + "---:|" * (len(SHARES) + 1)
-    for place, strategy in enumerate(STRATEGIES):
-        found = gains(paths[place])
-        low, middle, high = np.quantile(found, (0.25, 0.5, 0.75), axis=0)
+    seeds = range(len(next(iter(recorded().values()))[0].curves))
+    rows = {strategy.name: paths[place] for place, strategy in enumerate(STRATEGIES)}
+    for equal, name in HINDSIGHT.items():
+        rows[name] = [hindsight(seed, equal=equal) for seed in seeds]
+    for name, found in rows.items():
+        low, middle, high = np.quantile(gains(found), (0.25, 0.5, 0.75), axis=0)
         cells = [f"{b:.2f} ({a:.2f}–{c:.2f})" for a, b, c in zip(low, middle, high, strict=True)]
-        share = needed(paths[place], goal)
-        yield f"| {strategy.name} | {' | '.join(cells)} | {f'{share:.0%}' if np.isfinite(share) else '–'} |"
+        share = needed(found, goal)
+        yield f"| {name} | {' | '.join(cells)} | {f'{share:.0%}' if np.isfinite(share) else '–'} |"
 
 
 def rank_table() -> Iterator[str]:
@@ -184,7 +218,9 @@ search has at its end.
 
 The upper five are those searches as they come: no default first, as many trials for each variant. The
 others are this project's: each variant's default first, NLL and KL under constraints, equal tokens for each
-variant.
+variant unless said otherwise. With `equal: nothing` the next trial is of the variant whose trials promise
+most for their cost. The last two are no searches: they know how each training ends, and say how few tokens
+could do at all.
 
 {chr(10).join(search_table(paths))}
 

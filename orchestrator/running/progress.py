@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -167,10 +167,19 @@ class SweepProgress:
 
 
 class ProgressCallback(tune.Callback):
-    """Feeds a SweepProgress from Ray Tune's events and shows it, from the `with` block's begin to its end."""
+    """Feeds a SweepProgress from Ray Tune's events and shows it, from the `with` block's begin to its end.
 
-    def __init__(self, progress: SweepProgress, console: Console) -> None:
-        self.progress, self.console = progress, console
+    Args:
+        planned: number of trials by variant, which may change as the search goes on; None if it does not.
+    """
+
+    def __init__(
+        self,
+        progress: SweepProgress,
+        console: Console,
+        planned: Callable[[], Mapping[str, int]] | None = None,
+    ) -> None:
+        self.progress, self.console, self._planned = progress, console, planned
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._shown = 0.0
 
@@ -190,6 +199,8 @@ class ProgressCallback(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.progress.finished.pop(trial.trial_id, None)  # failed before the resume
         self._running(trial)
+        if self._planned is not None:
+            self.progress.time_left = replace(self.progress.time_left, planned=self._planned())
         self._show()
 
     @harmless

@@ -14,7 +14,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.delivery.outbox import FILE
 from orchestrator.tracking.tracker import MlflowTracker
 
-OPENING_S, PATIENCE_S = 60.0, 330.0
+OPENING_S, PATIENCE_S = 20.0, 330.0
 """Seconds to wait for MLflow, and for the next thing to arrive there: a large model may take 300."""
 
 

@@ -187,12 +187,13 @@ class SweepRun:
         progress = SweepProgress(self.spec.name, left)
 
         def changed(fit: int, asked: int) -> None:
-            progress.time_left = replace(left, slots=fit)
+            progress.time_left = replace(progress.time_left, slots=fit)
             self.searcher.set_max_concurrency(asked)
 
         self.slots.changed = changed
         keeper = BudgetKeeper(self.spec, self.searcher, self._note)
-        with StorageGuard(self.spec.folder) as guard, ProgressCallback(progress, self.console) as shown:
+        view = ProgressCallback(progress, self.console, self.searcher.planned)
+        with StorageGuard(self.spec.folder) as guard, view as shown:
             try:
                 trials = run_trials(
                     self.spec,

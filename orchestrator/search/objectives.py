@@ -8,7 +8,7 @@ keeps it away, and a margin above the baseline's NLL + KL keeps it from buying K
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -40,7 +40,8 @@ class Point:
 
 
 class Objective(Protocol):
-    """Values, all minimised, and constraints, all kept where they are at most 0."""
+    """Values, all minimised, and constraints, all kept where they are at most 0; and what points that were
+    found are worth together, 0 where none is feasible."""
 
     @property
     def directions(self) -> list[Direction]: ...
@@ -48,6 +49,8 @@ class Objective(Protocol):
     def values(self, point: Point) -> list[float]: ...
 
     def constraints(self, point: Point) -> Mapping[str, float]: ...
+
+    def gain(self, points: Sequence[Point]) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,23 @@ class Frontier:
     def constraints(self, point: Point) -> Mapping[str, float]:
         return {"kl": self.kl_floor - point.kl, "nll_plus_kl": point.nll_plus_kl - self.margin}
 
+    def gain(self, points: Sequence[Point]) -> float:
+        """The area in nats² by which the points' frontier lies below the line on which NLL + KL is `margin`
+        above the baseline's, from the floor on KL on.
+
+        At a KL of r the frontier's NLL is the least of the points with KL at most r; the area is the integral
+        of what that lies below margin − r.
+        """
+        area, least = 0.0, math.inf
+        ordered = sorted(points, key=lambda point: point.kl)
+        for place, point in enumerate(ordered):
+            least = min(least, point.nll)
+            begin = max(point.kl, self.kl_floor)
+            end = min(ordered[place + 1].kl if place + 1 < len(ordered) else math.inf, self.margin - least)
+            if end > begin:
+                area += (self.margin - least) * (end - begin) - (end**2 - begin**2) / 2
+        return area
+
 
 @dataclass(frozen=True)
 class Elbo:
@@ -81,6 +101,10 @@ class Elbo:
 
     def constraints(self, point: Point) -> Mapping[str, float]:
         return {}
+
+    def gain(self, points: Sequence[Point]) -> float:
+        """By how many nats the lowest NLL + KL lies below the baseline's."""
+        return max([0.0, *(-point.nll_plus_kl for point in points)])
 
 
 def objective_of(search: Search) -> Objective:

@@ -32,7 +32,8 @@ def study_of(plan: VariantPlan | TrialPlan) -> Study:
 class SearchPlan:
     """What is run: each baseline on `baseline_seeds` seeds, `trials` trials for each variant, and each
     variant's best configuration again on fresh seeds, and on more where these do not decide: `rounds`. With
-    `equal` a variant whose trials cost more than those of most others has fewer of them.
+    `equal` a variant whose trials cost more than those of most others has fewer of them; with `by_gain` that
+    is no variant's own, but what all of them share (`Turns`).
 
     A variant without searched knobs has nothing to pick: its trials are repeats on several seeds, and it
     is not replicated. A baseline with searched knobs has `baseline_trials` trials first, and the seeds that
@@ -45,6 +46,7 @@ class SearchPlan:
     baseline_trials: int
     baseline_seeds: int
     equal: bool
+    by_gain: bool
     costs: Costs
     rounds: SeedRounds
     objective: Objective
@@ -63,7 +65,8 @@ class SearchPlan:
             spec.trials,
             spec.most_baseline_trials,
             spec.baseline_seeds,
-            spec.search.equal == "compute",
+            spec.search.equal != "trials",
+            spec.search.equal == "nothing",
             Costs(spec.epochs),
             SeedRounds.of(spec),
             objective_of(spec.search),
@@ -106,19 +109,29 @@ class SearchPlan:
     def turn_of(self, plan: VariantPlan, asked: int) -> float:
         """The search that has the least of this is next: its trials so far, or what they cost, so that
         whenever a sweep is ended all variants have had the same."""
-        return asked * (self._prices[plan.variant] if self.equal else 1.0)
+        return asked * (self.price(plan.variant) if self.equal else 1.0)
+
+    def price(self, variant: str) -> float:
+        """What a typical trial of that variant costs, in epochs of joint training."""
+        return self._prices[variant]
+
+    @property
+    def pool(self) -> float:
+        """What the searches of the variants cost together, in epochs of joint training."""
+        searched = [plan for plan in self.variants if plan.distributions]
+        return sum(self._affordable(plan) * self.price(plan.variant) for plan in searched)
 
     @cached_property
     def _prices(self) -> dict[str, float]:
-        """What a typical trial of each variant costs; asked for at every turn."""
+        """Of each variant; asked for at every turn."""
         return {variant: self.costs.of(trial) for variant, trial in self.typical().items()}
 
     def _affordable(self, plan: VariantPlan) -> int:
         """As many trials, rounded, as cost what `trials` of the median variant do; at least one."""
         if not self.equal:
             return self.trials
-        median = statistics.median_low([self._prices[each.variant] for each in self.variants])
-        share = median / self._prices[plan.variant]
+        median = statistics.median_low([self.price(each.variant) for each in self.variants])
+        share = median / self.price(plan.variant)
         return max(1, round(self.trials * min(1.0, share)))
 
     def repeats(self, plan: VariantPlan) -> int:
@@ -132,14 +145,19 @@ class SearchPlan:
         configurations than it may have trials, and on where trials pause."""
         found = {knob for plan in self.baselines for knob in plan.distributions}
         few = []
-        for plan in self.variants:
+        if self.by_gain:
+            few.append(
+                "after one trial of each variant the next is always of the one whose trials have lately moved"
+                " the frontier most for their cost: what they have had is not equal"
+            )
+        for plan in () if self.by_gain else self.variants:
             count = self.trials_of(plan)
             if count < (most := self._affordable(plan)):
                 few.append(
                     f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
                 )
             elif most < self.trials:
-                rate = self._prices[plan.variant] / self.costs.epochs_of(plan.variant)
+                rate = self.price(plan.variant) / self.costs.epochs_of(plan.variant)
                 few.append(
                     f"{plan.variant} gets {plural(count, 'trial')} of {self.trials}, as one costs some"
                     f" {rate:.1f} times as much as one of joint training (search.equal: trials gives it all)"

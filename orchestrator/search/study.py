@@ -34,6 +34,10 @@ class Known:
     nll: float
     kl: float
 
+    @property
+    def point(self) -> Point:
+        return Point(self.nll, self.kl)
+
 
 class VariantStudy:
     """See the module. It can be pickled, sampler included.
@@ -95,7 +99,7 @@ class VariantStudy:
 
     def learn(self, known: Known) -> None:
         """Takes in what an earlier sweep has found; it is not asked for again."""
-        self.tell(self._begun(known.params), Point(known.nll, known.kl))
+        self.tell(self._begun(known.params), known.point)
 
     def again(self, number: int) -> int:
         """The same configuration for another try, under a number of its own: a trial that was told FAIL

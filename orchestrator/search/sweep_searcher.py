@@ -27,13 +27,14 @@ from orchestrator.search.pauses import Pauses
 from orchestrator.search.plan import SearchPlan, Study, study_of
 from orchestrator.search.study import Known, VariantStudy
 from orchestrator.search.trial_plan import Asked, Ended, TrialPlan
+from orchestrator.search.turns import Turns
 from trainables.variants import BASELINE
 
 Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
-    "_fresh_ended", "_round", "_trained", "pauses", "_replicated",
+    "_fresh_ended", "_round", "_trained", "pauses", "_replicated", "_turns",
 )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ class SweepSearcher(Searcher):
         self._studies = {
             study_of(each): VariantStudy(each, plan) for each in (*plan.baselines, *plan.variants)
         }
+        self._turns = Turns(plan)
         self._first: deque[TrialPlan] | None = None  # known when the baselines' own searches have ended
         self._last: deque[TrialPlan] = deque()  # on fresh seeds
         self._replicated: set[Study] = set()
@@ -89,6 +91,11 @@ class SweepSearcher(Searcher):
         studies = {study.plan.variant: study for study in self._studies.values() if not study.is_baseline}
         for each in known:
             studies[each.variant].learn(each)
+            self._turns.know(each.point)
+
+    def planned(self) -> dict[str, int]:
+        """Number of trials by variant, the baseline's first, as far as is known by now."""
+        return self._turns.planned(self._studies.values())
 
     def close(self) -> None:
         """From now on nothing is asked for any more; a restore forgets that."""
@@ -146,6 +153,8 @@ class SweepSearcher(Searcher):
         if point.finite:
             study.ended.append((asked.plan, nll, kl))
         study.tell(asked.number, point, TrialState.FAIL if failed else TrialState.PRUNED)
+        if not failed:
+            self._turns.ended(study, point)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing is learnt before a training ends."""
@@ -178,7 +187,9 @@ class SweepSearcher(Searcher):
         ended = self.pauses.give_up(self._is_idle)
         for asked in ended.values():
             assert asked.number is not None
-            self._studies[study_of(asked.plan)].tell(asked.number, None)
+            study = self._studies[study_of(asked.plan)]
+            study.tell(asked.number, None)
+            self._turns.ended(study, None)
         return list(ended)
 
     def reconcile(self, trials: Iterable[Trial]) -> None:
@@ -215,6 +226,7 @@ class SweepSearcher(Searcher):
         earlier, plan, studies = state["plan"], self.plan, self._studies
         vars(self).update(state)
         self.plan, self._studies = plan, {**studies, **self._studies}
+        self._turns.plan = plan
         if plan.planned() != earlier.planned():
             self._first, self._last, self._round = None, deque(), 0
             self._replicated = set()
@@ -252,7 +264,7 @@ class SweepSearcher(Searcher):
         """Whether nothing of that search runs any more, nor will be begun."""
         study = self._studies[key]
         at_work = (*self._running.values(), *self._lost)
-        return study.asked >= self.plan.trials_of(study.plan) and not any(
+        return not self._turns.goes_on(study, self._studies.values()) and not any(
             asked.number is not None and study_of(asked.plan) == key for asked in at_work
         )
 
@@ -265,14 +277,9 @@ class SweepSearcher(Searcher):
         return {key for key in self._searches() - self._replicated - waiting if self._is_idle(key)}
 
     def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
-        """The searches that go on, those of the baselines or those of the variants; the one that has had
-        least first."""
-        found = [
-            study
-            for study in self._studies.values()
-            if study.is_baseline is baselines and study.asked < self.plan.trials_of(study.plan)
-        ]
-        return sorted(found, key=lambda study: self.plan.turn_of(study.plan, study.asked))
+        """The searches that go on, those of the baselines or those of the variants; the next first."""
+        found = self._turns.in_turn(self._studies.values())
+        return [study for study in found if study.is_baseline is baselines]
 
     def _best_baselines(self) -> dict[Study, TrialPlan]:
         """The configuration of each baseline that its search has found."""

@@ -76,7 +76,8 @@ class Search(BaseModel):
         sampler: one of `SAMPLERS`, or the import path of an Optuna sampler, "module:Class".
         kl_floor: the least KL of a feasible trial, nats per sentence.
         equal: what is equal for all variants: "compute", so that one whose trials cost more has fewer of
-            them, or "trials".
+            them; "trials"; or "nothing", so that what all of them would have had goes to the variants whose
+            frontier still moves.
         collapse_patience: epochs for which the latent variable must have been dead, with the KL weight
             whole, for a searched trial to be stopped; None never stops one.
         halving: where searched trials pause, and how many go on; None trains all to their end.
@@ -92,7 +93,7 @@ class Search(BaseModel):
     kl_floor: Amount = 0.5
     margin: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     warm_start: tuple[str, ...] = Field(default=(), strict=False)
-    equal: Literal["compute", "trials"] = "compute"
+    equal: Literal["compute", "trials", "nothing"] = "compute"
     collapse_patience: Annotated[int, Field(ge=1)] | None = None
     halving: Halving | None = None
 

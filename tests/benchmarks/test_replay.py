@@ -1,4 +1,4 @@
-"""The replay: gains by hand, and searches over the recorded curves."""
+"""The replay: searches over the recorded curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from benchmarks.record_curves import CURVES
 from benchmarks.recorded import Configuration, gain, read_table
 from benchmarks.replay import Strategy, replay
-from orchestrator.search.objectives import Point
 from orchestrator.search.ranking import Ranking
 from orchestrator.search.rungs import HalvingRule
 from trainables.text.corpora import load_corpus
@@ -16,23 +15,6 @@ from trainables.text.corpora import load_corpus
 @pytest.fixture(scope="module")
 def table() -> dict[str, list[Configuration]]:
     return read_table(CURVES)
-
-
-@pytest.mark.parametrize(
-    ("points", "area"),
-    [
-        ([], 0.0),
-        ([Point(0.0, 0.0)], 0.0),  # the collapsed baseline
-        ([Point(-1.0, 2.0)], 0.0),  # above the baseline's line
-        ([Point(-3.0, 1.0)], 2.0),  # 2 nats ahead: a triangle of 2 × 2 / 2
-        ([Point(-1.5, 0.0)], 0.5),  # 1.5 ahead, of which the floor at 0.5 leaves a triangle of 1 × 1 / 2
-        # From KL 1 to 2 the first is 1 to 0 ahead; from 2 on the other is 2 ahead.
-        ([Point(-2.0, 1.0), Point(-4.0, 2.0)], 0.5 + 2.0),
-        ([Point(-4.0, 2.0), Point(-2.0, 1.0), Point(-3.9, 3.0)], 2.5),  # the last is dominated
-    ],
-)
-def test_the_gain_is_the_area_below_the_baselines_line(points: list[Point], area: float) -> None:
-    assert gain(points) == pytest.approx(area)
 
 
 def test_the_recorded_curves(table: dict[str, list[Configuration]]) -> None:
@@ -50,7 +32,7 @@ def test_the_recorded_curves(table: dict[str, list[Configuration]]) -> None:
     "strategy",
     [
         Strategy("a", "tpe"),
-        Strategy("b", "random", prune=10, quota="bandit"),
+        Strategy("b", "random", prune=10, quota="nothing"),
         Strategy("c", "random", halving=HalvingRule(2, 4, 2, Ranking()), quota="trials"),
     ],
 )

@@ -4,7 +4,6 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,13 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database as MLflow makes it, which takes a second or two: made once, copied for each test."""
     from mlflow import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def without_waiting_for_the_disk(connection: object, record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
     database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
@@ -52,9 +58,9 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(mlflow_database: Path, tmp_path: Path) -> Path:
     """A folder with an empty MLflow database."""
-    copy = tmp_path / "mlflow.db"
-    with closing(sqlite3.connect(mlflow_database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    from tests.orchestrator.database import copy_database
+
+    copy_database(mlflow_database, tmp_path / "mlflow.db")
     return tmp_path
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from orchestrator.report import app
 from orchestrator.reports.sweep_report import Report
 from tests.orchestrator.comparison_sweeps import sweep_results
-from tests.orchestrator.database import sqlite_uri
+from tests.orchestrator.database import copy_database, sqlite_uri
 from tests.orchestrator.stored_sweeps import store
 from tests.paths import ROOT
 
@@ -34,15 +34,24 @@ def environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
-@pytest.fixture
-def two(folder: Path) -> Path:
-    """Sweeps "a" and "b", the better one first; neither has a folder."""
+@pytest.fixture(scope="module")
+def stored(mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of `two`."""
+    folder = tmp_path_factory.mktemp("two")
+    copy_database(mlflow_database, folder / "mlflow.db")
     space = {"cyclical": {"cycles": IntDistribution(1, 8)}}
     for number, (name, best) in enumerate({"a": 11.5, "b": 12.5}.items()):
         results = sweep_results(13.0, best, noise=0.05, vanilla=True, seed=number)
         store(
             sqlite_uri(folder), name, results, entropy_floor=FLOOR, distributions=space, start_ms=1 + number
         )
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def two(stored: Path, folder: Path) -> Path:
+    """Sweeps "a" and "b", the better one first; neither has a folder."""
+    copy_database(stored, folder / "mlflow.db")
     return folder
 
 

@@ -59,10 +59,8 @@ def one_of(small: Small, kind: str, status: str = "FINISHED") -> tuple[str, Run]
     return found[0]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("baseline", "trial")), "replicate"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["baseline", "trial", "replicate"])
 def test_a_trial_again_to_the_last_digit(small: Small, kind: str) -> None:
     sweep, _ = small
     trial_id, run = one_of(small, kind)

@@ -212,6 +212,7 @@ def test_a_dry_run_of_a_saved_sweep() -> None:
     assert "trials: 9\n" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_a_sweep_will_take_and_leaves_nothing(folder: Path) -> None:
     few = (
         "--variants",

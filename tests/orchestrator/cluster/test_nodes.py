@@ -30,7 +30,7 @@ SWEEP = (
 
 
 FOLLOWED = (
-    *("--variants", "vanilla", "--trials", "6", "--epochs", "60", "--baseline-seeds", "2"),
+    *("--variants", "vanilla", "--trials", "6", "--epochs", "40", "--baseline-seeds", "2"),
     *("--max-sentences", "800", "--name", "s"),
 )
 
@@ -128,7 +128,7 @@ def test_trials_at_a_time_follow_the_cluster(tmp_path: Path) -> None:
             print(f"2 at a time after {_seconds_until(2):.0f} s")
             output, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, "")
-    assert_complete(sweep, {"language_model": 2, "vanilla": 6}, 60)
+    assert_complete(sweep, {"language_model": 2, "vanilla": 6}, 40)
     assert "is given up" not in output
 
 

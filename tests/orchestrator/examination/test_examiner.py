@@ -31,6 +31,8 @@ from trainables.model.text_vae import TextVAE
 from trainables.text.grammar import embedded_corpus
 from trainables.trainable import CHECKPOINT
 
+pytestmark = pytest.mark.slow
+
 CORPUS = embedded_corpus(0, (64, 8, 12))
 SIZES = {"embedding_size": 5, "hidden_size": 6, "latent_size": 2}
 Checkpoints = dict[str, tune.Checkpoint | None]
@@ -167,7 +169,6 @@ def test_a_checkpoint_of_something_else_is_said(tmp_path: Path, checkpoints: Che
     assert sum(line.startswith("not examined: vanilla seed 0 keeps its figures: ") for line in lines) == 1
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(tmp_path: Path, checkpoints: Checkpoints) -> None:
     by = examiner(tmp_path, samples=6_000)
     killer = kill_examiners(1)

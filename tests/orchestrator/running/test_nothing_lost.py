@@ -157,6 +157,7 @@ def test_runs_of_a_killed_sweep_end_with_a_replay(tmp_path: Path) -> None:
     assert mlflow.parent().info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_unknown_or_has_no_outbox(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
     unknown = sweep.run("--replay-outbox", "s")

@@ -306,6 +306,7 @@ assert list(shows.progress.finished) == ["a", "b", "c"]
 """
 
 
+@pytest.mark.slow
 def test_a_closed_stdout_does_not_end_the_sweep() -> None:
     """As in `sweep … | head`; a program of its own, for Rich replaces the stdout then."""
     read, write = os.pipe()

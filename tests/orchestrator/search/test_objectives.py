@@ -33,6 +33,31 @@ def test_a_negative_margin_asks_for_a_gain() -> None:
 def test_the_sum_alone() -> None:
     point = Point(-1.0, 0.25)
     assert (Elbo().values(point), Elbo().constraints(point), violation(Elbo(), point)) == ([-0.75], {}, 0)
+    assert Elbo().gain([point, Point(-3.0, 2.5), Point(0.5, 0.5)]) == 0.75
+    assert Elbo().gain([Point(0.5, 0.5)]) == Elbo().gain([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "area"),
+    [
+        ([], 0.0),
+        ([Point(0.0, 0.0)], 0.0),  # the collapsed baseline
+        ([Point(-1.0, 2.0)], 0.0),  # above the baseline's line
+        ([Point(-3.0, 1.0)], 2.0),  # 2 nats ahead: a triangle of 2 × 2 / 2
+        ([Point(-1.5, 0.0)], 0.5),  # 1.5 ahead, of which the floor at 0.5 leaves a triangle of 1 × 1 / 2
+        # From KL 1 to 2 the first is 1 to 0 ahead; from 2 on the other is 2 ahead.
+        ([Point(-2.0, 1.0), Point(-4.0, 2.0)], 0.5 + 2.0),
+        ([Point(-4.0, 2.0), Point(-2.0, 1.0), Point(-3.9, 3.0)], 2.5),  # the last is dominated
+    ],
+)
+def test_the_gain_is_the_area_below_the_baselines_line(points: list[Point], area: float) -> None:
+    assert Frontier(0.5, 0.0).gain(points) == pytest.approx(area)
+
+
+def test_a_margin_moves_the_line() -> None:
+    # 2 nats ahead of the baseline: 3 of a line that lies 1 above it, 1 of one that lies 1 below.
+    assert Frontier(0.5, 1.0).gain([Point(-3.0, 1.0)]) == pytest.approx(4.5)
+    assert Frontier(0.5, -1.0).gain([Point(-3.0, 1.0)]) == pytest.approx(0.5)
 
 
 def test_what_the_spec_asks_for() -> None:

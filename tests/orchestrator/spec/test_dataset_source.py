@@ -249,6 +249,7 @@ def test_bad_folders(datasets: Any, folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_name_of_the_hub_without_a_network(datasets: Any, folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator.sweep", "--corpus", "datasets:nobody/nothing", "--dry-run"],

@@ -70,6 +70,7 @@ def test_no_variant_is_better_than_the_entropy(name: str) -> None:
 # The check can fail: estimates that are wrong in a way that flatters lie below the floor.
 
 
+@pytest.mark.slow
 def test_a_label_that_is_not_paid_for_falls_below() -> None:
     told = {"decoder": "dilated", "dilation": "M", "learning_rate": 0.005, "batch_size": 32}
     variant = load_variant("conditional").with_knobs(told)

@@ -121,9 +121,8 @@ def test_inner_loops_that_come_to_their_limit_are_the_published_ones(varied: Cor
     assert most_apart(training.model.state_dict(), twin.plain.parameters) < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("decoder", "seed"), [pytest.param("lstm", 3, marks=pytest.mark.slow), ("dilated", 0)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("decoder", "seed"), [("lstm", 3), ("dilated", 0)])
 def test_epochs_equal_the_published_ones_beyond_the_phase(
     decoder: str, seed: int, varied: Corpus, double: None
 ) -> None:

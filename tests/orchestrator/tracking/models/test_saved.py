@@ -90,7 +90,8 @@ def test_a_loaded_model_says_what_the_evaluation_says(tmp_path: Path, corpus: Co
     assert found["reconstruction"].tolist() == [each.text for each in here]
 
 
-@pytest.mark.parametrize("name", [pytest.param("vanilla", marks=pytest.mark.slow), "conditional"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vanilla", "conditional"])
 def test_it_loads_where_nobody_knows_this_checkout(tmp_path: Path, corpus: Corpus, name: str) -> None:
     model, losses_N = model_of(name, corpus)
     save_model(model, tmp_path / "models" / "t0")

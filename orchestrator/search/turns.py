@@ -1,0 +1,121 @@
+"""Whose turn it is: which variant's search has the next trial, and which has had all of its own.
+
+With equal shares it is always the one that has had least of them, trials or what they cost. With
+`equal: nothing` all share the compute that equal shares would have had, and the next trial is of the variant
+whose trials have lately moved the frontier most for what they cost: a bandit whose payoffs fade. Of each
+variant it looks at what its trials have won over what they have cost, earlier ones with less weight
+(discounted as by Kocsis & Szepesvári 2006), as though one more had won `OPTIMISM` times what trials win on
+average: so one of which little is known is tried as well. Both numbers are those of the replay
+(docs/benchmarks/search.md), which hangs little on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from orchestrator.search.configurations import number_of
+from orchestrator.search.objectives import Point
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.study import VariantStudy
+
+OPTIMISM, DISCOUNT = 2.0, 0.8
+
+
+@dataclass
+class _Arm:
+    """What a variant's trials have won and cost, the latest with full weight, and how many have ended."""
+
+    gain: float = 0.0
+    cost: float = 0.0
+    ended: int = 0
+
+
+@dataclass
+class Turns:
+    """See the module. It knows what the searches' trials have won together, and can be pickled."""
+
+    plan: SearchPlan
+    _frontier: list[Point] = field(default_factory=list)
+    _reached: float = 0.0
+    _arms: dict[str, _Arm] = field(default_factory=dict)
+    _won: float = 0.0
+    _spent: float = 0.0
+
+    def know(self, point: Point) -> None:
+        """What an earlier sweep has found wins nothing any more."""
+        self._frontier = [each for each in self._frontier if not _at_least_as_good(point, each)]
+        if not any(_at_least_as_good(each, point) for each in self._frontier):
+            self._frontier.append(point)
+        self._reached = self.plan.objective.gain(self._frontier)
+
+    def ended(self, study: VariantStudy, point: Point | None) -> None:
+        """A trial of that search has ended; without finite figures it has won nothing."""
+        if study.is_baseline:
+            return
+        before = self._reached
+        if point is not None and point.finite:
+            self.know(point)
+        variant = study.plan.variant
+        arm, cost = self._arms.setdefault(variant, _Arm()), self.plan.price(variant)
+        won = self._reached - before
+        arm.gain, arm.cost, arm.ended = DISCOUNT * arm.gain + won, DISCOUNT * arm.cost + cost, arm.ended + 1
+        self._won, self._spent = self._won + won, self._spent + cost
+
+    def goes_on(self, study: VariantStudy, studies: Collection[VariantStudy]) -> bool:
+        """Whether that search may have another trial."""
+        if not self._shares(study):
+            return study.asked < self.plan.trials_of(study.plan)
+        return study.asked == 0 or self._affords_more(study, self._left(studies))
+
+    def in_turn(self, studies: Collection[VariantStudy]) -> list[VariantStudy]:
+        """The searches that go on, the next first."""
+        return sorted((each for each in studies if self.goes_on(each, studies)), key=self.place)
+
+    def planned(self, studies: Collection[VariantStudy]) -> dict[str, int]:
+        """Number of trials by variant, the baseline's first, as far as is known; where nothing is equal what
+        is left is taken to be shared alike."""
+        planned, left = self.plan.planned(), self._left(studies)
+        sharing = [each for each in studies if self._shares(each)]
+        further = [each for each in sharing if self._affords_more(each, left)]
+        for each in sharing:
+            share = left / len(further) if each in further else 0.0
+            count = max(1, each.asked) + round(share / self.plan.price(each.plan.variant))
+            planned[each.plan.variant] += count - self.plan.trials_of(each.plan)
+        return planned
+
+    def place(self, study: VariantStudy) -> tuple[bool, float, float]:
+        """The least of these is next: each has one trial first, and of equals goes the one that has had
+        least."""
+        promise = self._promise(study) if self._shares(study) else 0.0
+        return study.asked > 0, -promise, self.plan.turn_of(study.plan, study.asked)
+
+    def _promise(self, study: VariantStudy) -> float:
+        """What the next trial would win for its cost. Those that run count as though they won nothing, so
+        that not all at a time are of one variant."""
+        ended = sum(arm.ended for arm in self._arms.values())
+        if not ended:
+            return 0.0
+        variant = study.plan.variant
+        arm = self._arms.get(variant, _Arm())
+        running = (study.asked - arm.ended) * self.plan.price(variant)
+        return (arm.gain + OPTIMISM * self._won / ended) / (arm.cost + running + self._spent / ended)
+
+    def _affords_more(self, study: VariantStudy, left: float) -> bool:
+        """Whether it may have another trial beside its first."""
+        more = max(1, study.asked) < number_of(study.plan.distributions)
+        return more and self.plan.price(study.plan.variant) <= left
+
+    def _shares(self, study: VariantStudy) -> bool:
+        """Whether it has no share of its own."""
+        return self.plan.by_gain and not study.is_baseline and bool(study.plan.distributions)
+
+    def _left(self, studies: Collection[VariantStudy]) -> float:
+        """Of the compute that they share, in epochs of joint training, beside a first trial of each."""
+        sharing = [each for each in studies if self._shares(each)]
+        spent = sum(max(1, each.asked) * self.plan.price(each.plan.variant) for each in sharing)
+        return self.plan.pool - spent
+
+
+def _at_least_as_good(one: Point, other: Point) -> bool:
+    return one.nll <= other.nll and one.kl <= other.kl
