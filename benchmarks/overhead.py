@@ -34,6 +34,7 @@ from ray.tune.stopper import NoopStopper
 from rich.console import Console
 
 from benchmarks.machine import processor, resident_mib
+from benchmarks.sleeper import STEP_S, STEPS, Sleeper
 from orchestrator.cluster.ray_session import ray_running
 from orchestrator.cluster.slots import Slots
 from orchestrator.running.folder import prepare_folder
@@ -47,41 +48,12 @@ from orchestrator.trials.tune_trials import run_trials
 from trainables.text.grammar import embedded_corpus
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "overhead.md"
-TRIALS, STEPS, STEP_S, AT_ONCE = 60, 5, 0.2, 2
+TRIALS, AT_ONCE = 60, 2
 MANY = 1000
 SPACE = {
     "a": optuna.distributions.FloatDistribution(0.0, 1.0),
     "b": optuna.distributions.FloatDistribution(0.0, 1.0),
 }
-
-
-class Sleeper(tune.Trainable):
-    """In the place of a training: five epochs of 0.2 s, or one of none."""
-
-    def setup(self, config: dict[str, Any], settings: Any = None, corpus: Any = None) -> None:
-        self.epoch = 0
-        self.steps, self.seconds = (
-            (STEPS, STEP_S) if settings is None or settings.epochs == STEPS else (1, 0.0)
-        )
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.epoch = 0
-        return True
-
-    def step(self) -> dict[str, Any]:
-        time.sleep(self.seconds)
-        self.epoch += 1
-        figures = {"nll": 10.0 + self.epoch, "kl": 1.0, "nll_plus_kl": 11.0 + self.epoch}
-        result: dict[str, Any] = {"epoch": self.epoch, "metrics": figures, "loss": figures["nll"]}
-        if self.epoch == self.steps:
-            result |= {"final": {f"best/{name}": value for name, value in figures.items()}, "done": True}
-        return result
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        Path(checkpoint_dir, "epoch").write_text(str(self.epoch))
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        self.epoch = int(Path(checkpoint, "epoch").read_text())
 
 
 class Pulse(tune.Callback):
