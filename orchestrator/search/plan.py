@@ -46,13 +46,13 @@ class SearchPlan:
     baseline_trials: int
     baseline_seeds: int
     equal: bool
-    by_gain: bool
     costs: Costs
     rounds: SeedRounds
     objective: Objective
     halving: HalvingRule | None
     sampler: str
     seed: int
+    by_gain: bool = False
 
     @classmethod
     def of(cls, spec: SweepSpec, longest: int | None = None) -> SearchPlan:
@@ -66,19 +66,27 @@ class SearchPlan:
             spec.most_baseline_trials,
             spec.baseline_seeds,
             spec.search.equal != "trials",
-            spec.search.equal == "nothing",
             Costs(spec.epochs),
             SeedRounds.of(spec),
             objective_of(spec.search),
             HalvingRule.of(spec.search),
             spec.search.sampler,
             spec.seed,
+            spec.search.equal == "nothing",
         )
 
-    def planned(self) -> dict[str, int]:
-        """Number of trials by variant, the baseline's first."""
+    def planned(self, asked: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Number of trials by variant, the baseline's first; `asked` are those of the searches so far. What
+        is left to share is taken to be shared alike."""
         planned = {BASELINE: sum(self.trials_of(plan) + self.repeats(plan) for plan in self.baselines)}
-        return planned | {plan.variant: self.trials_of(plan) + self.repeats(plan) for plan in self.variants}
+        known = asked or {}
+        left = self.left(known)
+        further = [plan for plan in self.variants if self.affords_more(plan, known)]
+        for plan in self.variants:
+            share = left / len(further) if plan in further else 0.0
+            more = round(share / self.price(plan.variant))
+            planned[plan.variant] = self._count(plan, known) + more + self.repeats(plan)
+        return planned
 
     def typical(self) -> dict[str, TrialPlan]:
         """A trial of each variant, in the middle of what is searched."""
@@ -109,17 +117,34 @@ class SearchPlan:
     def turn_of(self, plan: VariantPlan, asked: int) -> float:
         """The search that has the least of this is next: its trials so far, or what they cost, so that
         whenever a sweep is ended all variants have had the same."""
-        return asked * (self.price(plan.variant) if self.equal else 1.0)
+        return asked * self.price(plan.variant)
 
     def price(self, variant: str) -> float:
-        """What a typical trial of that variant costs, in epochs of joint training."""
-        return self._prices[variant]
+        """What a typical trial of that variant costs, in epochs of joint training; 1 of each where trials are
+        what is equal."""
+        return self._prices[variant] if self.equal else 1.0
 
-    @property
-    def pool(self) -> float:
-        """What the searches of the variants cost together, in epochs of joint training."""
-        searched = [plan for plan in self.variants if plan.distributions]
-        return sum(self._affordable(plan) * self.price(plan.variant) for plan in searched)
+    def own(self, plan: VariantPlan) -> int:
+        """The trials that a variant's or a baseline's search has before anything is shared."""
+        return 1 if self.by_gain and _is_searched(plan) else self.trials_of(plan)
+
+    def left(self, asked: Mapping[str, int]) -> float:
+        """What the searches of the variants share, beside the trials that each has of its own: what one that
+        has fewer configurations leaves, or with `by_gain` all the rest."""
+        return sum(
+            (self._affordable(plan) - self._count(plan, asked)) * self.price(plan.variant)
+            for plan in self.variants
+            if _is_searched(plan)
+        )
+
+    def affords_more(self, plan: VariantPlan, asked: Mapping[str, int]) -> bool:
+        """Whether a search may have another trial of what is shared."""
+        more = _is_searched(plan) and self._count(plan, asked) < number_of(plan.distributions)
+        return more and self.price(plan.variant) <= self.left(asked)
+
+    def _count(self, plan: VariantPlan, asked: Mapping[str, int]) -> int:
+        """Its own trials, or as many more as it has had."""
+        return max(self.own(plan), asked.get(plan.variant, 0))
 
     @cached_property
     def _prices(self) -> dict[str, float]:
@@ -150,11 +175,13 @@ class SearchPlan:
                 "after one trial of each variant the next is always of the one whose trials have lately moved"
                 " the frontier most for their cost: what they have had is not equal"
             )
+        more = any(self.affords_more(plan, {}) for plan in self.variants)
         for plan in () if self.by_gain else self.variants:
             count = self.trials_of(plan)
             if count < (most := self._affordable(plan)):
                 few.append(
                     f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
+                    + ("; what it leaves goes where the frontier still moves" if more else "")
                 )
             elif most < self.trials:
                 rate = self.price(plan.variant) / self.costs.epochs_of(plan.variant)
@@ -200,3 +227,7 @@ class SearchPlan:
     def replicate(self, best: TrialPlan, number: int) -> TrialPlan:
         """The configuration once more, on a seed that took no part in the search."""
         return TrialPlan(best.variant, "replicate", best.knobs, self.seed + 1 + number, best.searched)
+
+
+def _is_searched(plan: VariantPlan) -> bool:
+    return plan.variant != BASELINE and bool(plan.distributions)

@@ -1,11 +1,12 @@
 """Whose turn it is: which variant's search has the next trial, and which has had all of its own.
 
-With equal shares it is always the one that has had least of them, trials or what they cost. With
-`equal: nothing` all share the compute that equal shares would have had, and the next trial is of the variant
-whose trials have lately moved the frontier most for what they cost: a bandit whose payoffs fade. Of each
-variant it looks at what its trials have won over what they have cost, earlier ones with less weight
-(discounted as by Kocsis & Szepesvári 2006), as though one more had won `OPTIMISM` times what trials win on
-average: so one of which little is known is tried as well. Both numbers are those of the replay
+First each has those of its own, the one that has had least of them first, in trials or in what they cost: an
+equal share for each, or with `equal: nothing` a single trial. What is left of the compute, by a variant that
+has fewer configurations or with `equal: nothing` nearly all of it, is shared: the next trial is of the
+variant whose trials have lately moved the frontier most for what they cost. That is a bandit whose payoffs
+fade. Of each variant it looks at what its trials have won over what they have cost, earlier ones with less
+weight (discounted as by Kocsis & Szepesvári 2006), as though one more had won `OPTIMISM` times what trials
+win on average: so one of which little is known is tried as well. Both numbers are those of the replay
 (docs/benchmarks/search.md), which hangs little on them.
 """
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from orchestrator.search.configurations import number_of
 from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.study import VariantStudy
@@ -64,31 +64,23 @@ class Turns:
 
     def goes_on(self, study: VariantStudy, studies: Collection[VariantStudy]) -> bool:
         """Whether that search may have another trial."""
-        if not self._shares(study):
-            return study.asked < self.plan.trials_of(study.plan)
-        return study.asked == 0 or self._affords_more(study, self._left(studies))
+        mine = study.asked < self.plan.own(study.plan)
+        return mine or self.plan.affords_more(study.plan, self._asked(studies))
 
     def in_turn(self, studies: Collection[VariantStudy]) -> list[VariantStudy]:
         """The searches that go on, the next first."""
         return sorted((each for each in studies if self.goes_on(each, studies)), key=self.place)
 
     def planned(self, studies: Collection[VariantStudy]) -> dict[str, int]:
-        """Number of trials by variant, the baseline's first, as far as is known; where nothing is equal what
-        is left is taken to be shared alike."""
-        planned, left = self.plan.planned(), self._left(studies)
-        sharing = [each for each in studies if self._shares(each)]
-        further = [each for each in sharing if self._affords_more(each, left)]
-        for each in sharing:
-            share = left / len(further) if each in further else 0.0
-            count = max(1, each.asked) + round(share / self.plan.price(each.plan.variant))
-            planned[each.plan.variant] += count - self.plan.trials_of(each.plan)
-        return planned
+        """Number of trials by variant, the baseline's first, as far as is known by now."""
+        return self.plan.planned(self._asked(studies))
 
     def place(self, study: VariantStudy) -> tuple[bool, float, float]:
-        """The least of these is next: each has one trial first, and of equals goes the one that has had
-        least."""
-        promise = self._promise(study) if self._shares(study) else 0.0
-        return study.asked > 0, -promise, self.plan.turn_of(study.plan, study.asked)
+        """The least of these is next: what has trials of its own left, then what promises most; of equals the
+        one that has had least."""
+        beyond = study.asked >= self.plan.own(study.plan)
+        promise = self._promise(study) if beyond else 0.0
+        return beyond, -promise, self.plan.turn_of(study.plan, study.asked)
 
     def _promise(self, study: VariantStudy) -> float:
         """What the next trial would win for its cost. Those that run count as though they won nothing, so
@@ -101,20 +93,9 @@ class Turns:
         running = (study.asked - arm.ended) * self.plan.price(variant)
         return (arm.gain + OPTIMISM * self._won / ended) / (arm.cost + running + self._spent / ended)
 
-    def _affords_more(self, study: VariantStudy, left: float) -> bool:
-        """Whether it may have another trial beside its first."""
-        more = max(1, study.asked) < number_of(study.plan.distributions)
-        return more and self.plan.price(study.plan.variant) <= left
-
-    def _shares(self, study: VariantStudy) -> bool:
-        """Whether it has no share of its own."""
-        return self.plan.by_gain and not study.is_baseline and bool(study.plan.distributions)
-
-    def _left(self, studies: Collection[VariantStudy]) -> float:
-        """Of the compute that they share, in epochs of joint training, beside a first trial of each."""
-        sharing = [each for each in studies if self._shares(each)]
-        spent = sum(max(1, each.asked) * self.plan.price(each.plan.variant) for each in sharing)
-        return self.plan.pool - spent
+    @staticmethod
+    def _asked(studies: Collection[VariantStudy]) -> dict[str, int]:
+        return {each.plan.variant: each.asked for each in studies if not each.is_baseline}
 
 
 def _at_least_as_good(one: Point, other: Point) -> bool:

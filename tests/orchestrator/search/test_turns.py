@@ -62,8 +62,8 @@ def test_the_costly_one_must_win_more() -> None:
 def test_all_of_the_compute_and_no_more(won: dict[str, float], at_once: int) -> None:
     plan = plan_of(trials=7)
     spent = sum(plan.price(each.variant) for each in asked_of(plan, won, at_once))
-    assert plan.pool == 7 * 50 + 7 * 50 + 2 * 140
-    assert plan.pool - 50 < spent <= plan.pool
+    pool = 7 * 50 + 7 * 50 + 2 * 140
+    assert pool - 50 < spent <= pool
 
 
 def test_where_nothing_is_won_all_have_the_same_compute() -> None:
@@ -122,7 +122,7 @@ def test_what_is_planned_follows_what_is_asked() -> None:
     finish(searcher, at_once=1)
     after = searcher.planned()
     searched = {variant: count - 1 for variant, count in after.items() if variant != "language_model"}
-    assert sum(plan.price(variant) * count for variant, count in searched.items()) <= plan.pool
+    assert sum(plan.price(variant) * count for variant, count in searched.items()) <= 540
     assert after != before
 
 
@@ -149,15 +149,43 @@ def test_repeats_of_a_variant_without_knobs_are_its_own() -> None:
     assert count["annealed"] + count["cyclical"] == 10
 
 
-def test_finitely_many_configurations_leave_theirs_to_the_others() -> None:
-    """Two dilations and no other knob: three trials more for the other variant."""
-    given = {
-        "dilated": {"knobs": {"word_keep_rate": 1.0}, "ranges": {"dilation": ["S", "M"]}},
-        "annealed": {},
-    }
-    plan = plan_of(variants=given, trials=5)
-    count = Counter(each.variant for each in asked_of(plan, {}))
-    assert count == {"dilated": 2, "annealed": 8}
+DILATED = {"knobs": {"word_keep_rate": 1.0}, "ranges": {"dilation": ["S", "M"]}}
+"""Two configurations."""
+
+
+@pytest.mark.parametrize("equal", ["compute", "trials", "nothing"])
+def test_finitely_many_configurations_leave_theirs_to_the_others(equal: str) -> None:
+    variants = {"dilated": DILATED, "annealed": {}, "cyclical": {}}
+    plan = plan_of(variants=variants, trials=6, search={"equal": equal, "sampler": "random"})
+    count = Counter(each.variant for each in asked_of(plan, {"cyclical": 1.0}))
+    assert count["dilated"] == (1 if equal == "nothing" else 2)
+    if equal == "nothing":
+        assert count["cyclical"] + count["annealed"] == 17
+    else:  # 6 each, and the 4 that dilated leaves
+        assert count["annealed"] == 6
+        assert count["cyclical"] == 10
+
+
+def test_what_is_left_is_said_and_planned() -> None:
+    search = {"equal": "compute", "sampler": "random"}
+    plan = plan_of(variants={"dilated": DILATED, "annealed": {}}, trials=6, search=search)
+    (caution,) = plan.cautions()
+    assert caution == (
+        "dilated has only 2 configurations, so it gets no more trials; what it leaves goes where the frontier"
+        " still moves"
+    )
+    searcher = SweepSearcher(plan)
+    planned = searcher.planned()
+    assert planned == {"language_model": 10, "dilated": 2 + 1, "annealed": 10 + 1}
+    assert len(finish(searcher)) == sum(planned.values())
+    assert searcher.planned() == planned
+
+
+def test_where_nothing_is_left_equal_shares_are_as_they_were() -> None:
+    search = {"equal": "compute", "sampler": "random"}
+    plan = plan_of(trials=7, search=search)
+    count = Counter(each.variant for each in asked_of(plan, {"cyclical": 5.0}, at_once=3))
+    assert count == {"annealed": 7, "cyclical": 7, "aggressive": 2}
 
 
 def test_it_is_said() -> None:
