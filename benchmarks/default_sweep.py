@@ -61,10 +61,10 @@ def sentences(split: Split, vocabulary: Vocabulary) -> Iterator[str]:
         yield " ".join(vocabulary.decode(split.tokens[first:last].tolist()))
 
 
-def check_out(commit: str, folder: Path) -> None:
-    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+def packed(commit: str) -> bytes | None:
+    """The files of a commit as a tar; None where this repository has none of that name."""
+    done = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
 
 
 def trained(tree: Path, text: Path, variant: str) -> tuple[float, float, float]:
@@ -89,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--before", default=BEFORE, metavar="COMMIT")
     options.add_argument("--rounds", type=int, default=3)
     asked = options.parse_args(arguments)
+    files = packed(asked.before)
+    if files is None:
+        options.error(f"--before must be a commit of this repository, got {asked.before!r}")
     lines = [
         "# The default sweep's trainings, before and now",
         "",
@@ -106,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tree, text = Path(folder, "before"), Path(folder, "text")
         text.mkdir()
         write_text(text)
-        check_out(asked.before, tree)
+        with tarfile.open(fileobj=io.BytesIO(files)) as archive:
+            archive.extractall(tree, filter="data")
         for variant in CASES:
             found = [[trained(each, text, variant) for each in (tree, ROOT)] for _ in range(asked.rounds)]
             ratio = statistics.median(now[0] / before[0] for before, now in found)

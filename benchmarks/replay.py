@@ -216,8 +216,11 @@ def _fewest_tokens(lanes: Sequence[Lane], turns: Turns) -> Lane | None:
 
 
 def _most_promising(lanes: Sequence[Lane], turns: Turns) -> Lane | None:
-    studies = {lane.study.plan.variant: lane.study for lane in lanes if isinstance(lane.study, VariantStudy)}
-    return min(lanes, key=lambda lane: turns.place(studies[lane.study.plan.variant]), default=None)
+    def place(lane: Lane) -> tuple[bool, float, float]:
+        assert isinstance(lane.study, VariantStudy)
+        return turns.place(lane.study)
+
+    return min(lanes, key=place, default=None)
 
 
 _QUOTAS: Mapping[str, Callable[[Sequence[Lane], Turns], Lane | None]] = {

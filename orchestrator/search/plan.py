@@ -110,8 +110,8 @@ class SearchPlan:
         so many would cost more than those of other variants."""
         is_baseline = plan.variant == BASELINE
         if not plan.distributions:
-            return 0 if is_baseline else self._affordable(plan)
-        most = self.baseline_trials if is_baseline else self._affordable(plan)
+            return 0 if is_baseline else self._affordable[plan.variant]
+        most = self.baseline_trials if is_baseline else self._affordable[plan.variant]
         return int(min(most, number_of(plan.distributions)))
 
     def turn_of(self, plan: VariantPlan, asked: int) -> float:
@@ -132,7 +132,7 @@ class SearchPlan:
         """What the searches of the variants share, beside the trials that each has of its own: what one that
         has fewer configurations leaves, or with `by_gain` all the rest."""
         return sum(
-            (self._affordable(plan) - self._count(plan, asked)) * self.price(plan.variant)
+            (self._affordable[plan.variant] - self._count(plan, asked)) * self.price(plan.variant)
             for plan in self.variants
             if _is_searched(plan)
         )
@@ -151,13 +151,14 @@ class SearchPlan:
         """Of each variant; asked for at every turn."""
         return {variant: self.costs.of(trial) for variant, trial in self.typical().items()}
 
-    def _affordable(self, plan: VariantPlan) -> int:
-        """As many trials, rounded, as cost what `trials` of the median variant do; at least one."""
-        if not self.equal:
-            return self.trials
+    @cached_property
+    def _affordable(self) -> dict[str, int]:
+        """Of each variant as many trials as cost what `trials` of the median one do; at least one."""
         median = statistics.median_low([self.price(each.variant) for each in self.variants])
-        share = median / self.price(plan.variant)
-        return max(1, round(self.trials * min(1.0, share)))
+        return {
+            each.variant: max(1, round(self.trials * min(1.0, median / self.price(each.variant))))
+            for each in self.variants
+        }
 
     def repeats(self, plan: VariantPlan) -> int:
         """How often the best configuration is run again; of a baseline, how often it is run."""
@@ -178,7 +179,7 @@ class SearchPlan:
         more = any(self.affords_more(plan, {}) for plan in self.variants)
         for plan in () if self.by_gain else self.variants:
             count = self.trials_of(plan)
-            if count < (most := self._affordable(plan)):
+            if count < (most := self._affordable[plan.variant]):
                 few.append(
                     f"{plan.variant} has only {plural(count, 'configuration')}, so it gets no more trials"
                     + ("; what it leaves goes where the frontier still moves" if more else "")

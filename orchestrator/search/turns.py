@@ -38,30 +38,28 @@ class Turns:
 
     plan: SearchPlan
     _frontier: list[Point] = field(default_factory=list)
-    _reached: float = 0.0
     _arms: dict[str, _Arm] = field(default_factory=dict)
     _won: float = 0.0
-    _spent: float = 0.0
 
     def know(self, point: Point) -> None:
         """What an earlier sweep has found wins nothing any more."""
         self._frontier = [each for each in self._frontier if not _at_least_as_good(point, each)]
         if not any(_at_least_as_good(each, point) for each in self._frontier):
-            self._frontier.append(point)
-        self._reached = self.plan.objective.gain(self._frontier)
+            self._frontier = [*self._frontier, point]
 
     def ended(self, study: VariantStudy, point: Point | None) -> None:
         """A trial of that search has ended; without finite figures it has won nothing."""
         if study.is_baseline:
             return
-        before = self._reached
+        gain, before = self.plan.objective.gain, self._frontier
         if point is not None and point.finite:
             self.know(point)
-        variant = study.plan.variant
-        arm, cost = self._arms.setdefault(variant, _Arm()), self.plan.price(variant)
-        won = self._reached - before
-        arm.gain, arm.cost, arm.ended = DISCOUNT * arm.gain + won, DISCOUNT * arm.cost + cost, arm.ended + 1
-        self._won, self._spent = self._won + won, self._spent + cost
+        won = gain(self._frontier) - gain(before)
+        arm = self._arms.setdefault(study.plan.variant, _Arm())
+        arm.gain = DISCOUNT * arm.gain + won
+        arm.cost = DISCOUNT * arm.cost + self.plan.price(study.plan.variant)
+        arm.ended += 1
+        self._won += won
 
     def goes_on(self, study: VariantStudy, studies: Collection[VariantStudy]) -> bool:
         """Whether that search may have another trial."""
@@ -89,10 +87,10 @@ class Turns:
         ended = sum(arm.ended for arm in self._arms.values())
         if not ended:
             return 0.0
-        variant = study.plan.variant
-        arm = self._arms.get(variant, _Arm())
-        running = (study.asked - arm.ended) * self.plan.price(variant)
-        return (arm.gain + OPTIMISM * self._won / ended) / (arm.cost + running + self._spent / ended)
+        spent = sum(arm.ended * self.plan.price(variant) for variant, arm in self._arms.items())
+        arm = self._arms.get(study.plan.variant, _Arm())
+        running = (study.asked - arm.ended) * self.plan.price(study.plan.variant)
+        return (arm.gain + OPTIMISM * self._won / ended) / (arm.cost + running + spent / ended)
 
     @staticmethod
     def _asked(studies: Collection[VariantStudy]) -> dict[str, int]:

@@ -128,18 +128,15 @@ def test_what_is_planned_follows_what_is_asked() -> None:
 
 def test_it_survives_a_restore(tmp_path: Path) -> None:
     plan = plan_of(trials=6)
-    one = SweepSearcher(plan)
-    begun = finish(one, at_once=1)
-    other = SweepSearcher(plan)
-    for number in range(8):
-        config = other.suggest(f"t{number}")
-        other.on_trial_complete(f"t{number}", final(10.0 if number < 3 else 9.0))
-        assert config["variant"] == begun[number].variant or number >= 3
-    other.save(str(tmp_path / "state"))
-    third = SweepSearcher(plan)
-    third.restore(str(tmp_path / "state"))
-    left = [[each.variant for each in finish(searcher, 1, 8)] for searcher in (other, third)]
-    assert left[0] == left[1]
+    one, other = SweepSearcher(plan), SweepSearcher(plan)
+    for number in range(9):  # the baselines, a trial of each, and one more: cyclical wins
+        config = one.suggest(f"t{number}")
+        one.on_trial_complete(f"t{number}", final(6.0 if config["variant"] == "cyclical" else 12.0))
+    one.save(str(tmp_path / "state"))
+    other.restore(str(tmp_path / "state"))
+    following = [finish(searcher, 1, 9) for searcher in (one, other)]
+    assert following[0] == following[1]
+    assert [each.variant for each in following[0][:2]] == ["cyclical"] * 2
 
 
 def test_repeats_of_a_variant_without_knobs_are_its_own() -> None:
