@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ from orchestrator.search.trial_plan import Asked, Ended, TrialPlan
 from orchestrator.search.turns import Turns
 from trainables.variants import BASELINE
 
+Size = tuple[Hashable, ...]
 Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
-    "_fresh_ended", "_round", "_trained", "pauses", "_replicated", "_turns",
+    "_fresh_ended", "_round", "_trained", "pauses", "shares", "_replicated", "_turns",
 )  # fmt: skip
 
 
@@ -67,6 +68,7 @@ class SweepSearcher(Searcher):
         self._trained: set[str] = set()
         self._closed = False
         self.pauses = Pauses(plan.halving)
+        self.shares: dict[Size, float] = {}  # of a GPU, where models of that size ran out of memory on less
         self._baselines: dict[str, list[float]] = {}  # NLL + KL of the language models, by decoder
 
     @property

@@ -1,22 +1,24 @@
 """Trials that share GPUs: one that runs out of memory on a share gets twice the share, and so do all of its
 size that begin after it.
 
-Memory is not isolated between those that share a GPU, so a lack of it says nothing of the configuration.
+Memory is not isolated between those that share a GPU, so a lack of it says nothing of the configuration. What
+was learnt of a size the searcher's checkpoint keeps, so that a resume knows it, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import torch
 from ray import cloudpickle
 from ray.exceptions import RayTaskError
+from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
 from ray.tune.experiment import Trial
 
 from orchestrator.search.promotion import Promotion
-from orchestrator.search.sweep_searcher import SweepSearcher
+from orchestrator.search.sweep_searcher import Size, SweepSearcher
 from orchestrator.search.trial_plan import TrialPlan, describe
 from orchestrator.spec.sections import Resources
 
@@ -33,15 +35,16 @@ class SharedGpus(Promotion):
     def __init__(self, searcher: SweepSearcher, resources: Resources, say: Callable[[str], None]) -> None:
         super().__init__(searcher)
         self._resources, self._say = resources, say
-        self._shares: dict[Hashable, float] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial begun before a resume gets what the present spec says, too."""
         super().on_trial_add(tune_controller, trial)
-        if not self._shares or trial.status != Trial.PENDING:
+        if trial.status not in (Trial.PENDING, Trial.PAUSED):
             return
-        share = self._shares.get(_size(trial), 0.0)
-        if share > _share(trial):
-            self._give(trial, share)
+        share = self._resources.share
+        if share and self._searcher.shares:
+            share = max(share, self._searcher.shares.get(_size(trial), 0.0))
+        self._give(trial, share)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Of one that is about to be queued again, or has been given up and runs still."""
@@ -49,9 +52,8 @@ class SharedGpus(Promotion):
         share = _share(trial)
         if trial.status == Trial.RUNNING or not 0 < share < 1 or not _ran_out_of_memory(trial):
             return
-        size = _size(trial)
-        larger = max(min(1.0, 2 * share), self._shares.get(size, 0.0))
-        self._shares[size] = larger
+        size, shares = _size(trial), self._searcher.shares
+        shares[size] = larger = max(min(1.0, 2 * share), shares.get(size, 0.0))
         self._give(trial, larger)
         self._say(
             f"{describe(TrialPlan.from_config(trial.config))} ran out of memory on {_words(share)} of a GPU:"
@@ -59,7 +61,9 @@ class SharedGpus(Promotion):
         )
 
     def _give(self, trial: Trial, share: float) -> None:
-        trial.update_resources(request(self._resources, share))
+        reserved = resource_dict_to_pg_factory(request(self._resources, share))
+        if reserved != trial.placement_group_factory:
+            trial.update_resources(reserved)
 
 
 def request(resources: Resources, share: float | None = None) -> dict[str, float]:
@@ -74,7 +78,7 @@ def _share(trial: Trial) -> float:
     return float(reserved.required_resources.get("GPU", 0.0))
 
 
-def _size(trial: Trial) -> Hashable:
+def _size(trial: Trial) -> Size:
     """What a trial's memory depends on."""
     variant = TrialPlan.from_config(trial.config).build()
     return variant.sizes, variant.decoder_label, variant.batch_size

@@ -50,7 +50,6 @@ def run_trials(
     # Of a searcher's trials Tune would let a single one wait for room: a cluster would not grow, actors would
     # be started one after the other, and short trials would all run in the first. The searcher limits them.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MANY))
-    resources = request(spec.resources)
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
     kept = partial(
@@ -67,7 +66,7 @@ def run_trials(
     np.set_printoptions(threshold=8)  # Tune formats each result for a log that nobody sees
     analysis = tune.run(
         tune.with_resources(
-            tune.with_parameters(trainable, settings=_settings(spec), corpus=corpus), resources
+            tune.with_parameters(trainable, settings=_settings(spec), corpus=corpus), request(spec.resources)
         ),
         name=TUNE_FOLDER,
         storage_path=spec.checkpoint_folder,
@@ -82,7 +81,6 @@ def run_trials(
         verbose=0,
         checkpoint_config=kept(),
         resume_config=tune.ResumeConfig(errored=again) if resumed else None,  # type: ignore[arg-type]
-        resources_per_trial=resources if resumed else None,  # of trials begun before the resume
     )
     signal.signal(signal.SIGINT, interrupt)  # Tune leaves a handler that would swallow the next Ctrl-C
     # A restore puts Tune's trials in another order; their tags begin with the number of each.
