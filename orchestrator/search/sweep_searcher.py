@@ -127,7 +127,7 @@ class SweepSearcher(Searcher):
         if asked is None:
             return Searcher.FINISHED if self._asked_for_all else None
         self._running[trial_id] = asked
-        self._trained.add(_identity(asked.plan))
+        self._trained.add(asked.plan.identity)
         return asked.plan.config()
 
     def on_trial_complete(
@@ -142,7 +142,7 @@ class SweepSearcher(Searcher):
         failed = not final and (result or {}).get("failure") is None
         if failed:
             self._failed[trial_id] = asked
-            self._trained.discard(_identity(asked.plan))
+            self._trained.discard(asked.plan.identity)
         if final and asked.plan.fresh:
             self._fresh_ended.append(Ended(trial_id, asked.plan, final))
         nll, kl = (final.get(f"best/{name}", math.nan) for name in ("nll", "kl"))
@@ -249,9 +249,9 @@ class SweepSearcher(Searcher):
             return self._ask(unfinished[0])
         if over := self._over():
             self._replicated |= over
-            self._last.extend(self._untrained(self._replicates(over)))
+            self._queue(self._replicates(over))
         while self._rounds_left and not (self._last or self.running):
-            self._last.extend(self._untrained(self._more_seeds()))
+            self._queue(self._more_seeds())
         return Asked(self._last.popleft()) if self._last else None
 
     @property
@@ -314,16 +314,21 @@ class SweepSearcher(Searcher):
         return min(ended, key=lambda pair: pair[0])[1] if ended else None
 
     def _replicates(self, over: Collection[Study]) -> Iterator[TrialPlan]:
-        studies = [study for key, study in self._studies.items() if key in over]
-        best = [(self._best(study), self.plan.repeats(study.plan)) for study in studies]
-        for number in range(self.plan.rounds.first):
-            for plan, repeats in best:
-                if plan is not None and number < repeats:
-                    yield self.plan.replicate(plan, number)
+        for key, study in self._studies.items():
+            best = self._best(study) if key in over else None
+            if best is not None:
+                for number in range(self.plan.repeats(study.plan)):
+                    yield self.plan.replicate(best, number)
+
+    def _queue(self, plans: Iterable[TrialPlan]) -> None:
+        """A seed of each before the next seed, and of these the dearest first, so that nothing long is begun
+        last."""
+        queued = [*self._last, *self._untrained(plans)]
+        self._last = deque(sorted(queued, key=lambda plan: (plan.seed, -self.plan.price(plan.variant))))
 
     def _untrained(self, plans: Iterable[TrialPlan]) -> Iterator[TrialPlan]:
         """Those of which the same configuration has not been trained on the same seed."""
-        return (plan for plan in plans if _identity(plan) not in self._trained)
+        return (plan for plan in plans if plan.identity not in self._trained)
 
     def _more_seeds(self) -> list[TrialPlan]:
         """The next round: fresh seeds for each configuration that is not decided; the last round if for
@@ -339,11 +344,6 @@ class SweepSearcher(Searcher):
 def _final(result: Mapping[str, Any]) -> dict[str, float]:
     """The final figures of a flat result; none where there are none yet."""
     return {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
-
-
-def _identity(plan: TrialPlan) -> str:
-    """What makes a training: two of the same are the same training."""
-    return repr((plan.variant, sorted(plan.knobs.items()), plan.seed))
 
 
 def _decoder(plan: TrialPlan) -> str:

@@ -38,6 +38,11 @@ class TrialPlan:
         return self.kind != "trial" or not self.searched
 
     @property
+    def identity(self) -> str:
+        """What makes a training: two of the same are the same training."""
+        return repr((self.variant, sorted(self.knobs.items()), self.seed))
+
+    @property
     def label(self) -> str:
         """The searched knobs as text, "cycles=4 ramp_share=0.5"; empty where there are none."""
         return " ".join(f"{knob}={short(self.knobs[knob])}" for knob in self.searched)

@@ -1,4 +1,4 @@
-"""Fresh seeds one round at a time: who is asked about, who gets one more, when it ends."""
+"""Fresh seeds: their order, and one round at a time: who is asked about, who gets one more, when it ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from ray.tune.search import Searcher
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.search.trial_plan import Ended, TrialPlan
 from tests.orchestrator.searched import finish, plan_of, value
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_a_fresh_seed_of_each_before_the_next_and_the_dearest_first(at_once: int) -> None:
+    """So that nothing long is begun last, and a sweep that is cut short has done the same for all."""
+    plan = plan_of(variants="annealed,dilated,aggressive", trials=3)
+    assert plan.price("aggressive") > 2 * plan.price("dilated")
+    asked = finish(SweepSearcher(plan), at_once)
+    late = [(trial.seed, trial.variant) for trial in asked if trial.kind == "replicate"]
+    assert len(late) == 6
+    queued = late[at_once - 1 :]  # those before were begun while a search still ran
+    assert queued == sorted(queued, key=lambda each: (each[0], -plan.price(each[1])))
 
 
 def test_more_seeds_each_round_for_what_is_not_decided() -> None:
