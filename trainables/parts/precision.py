@@ -6,7 +6,8 @@ Weights, their gradients, the optimiser, the latent variable and the objective a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -33,10 +34,22 @@ class Single(Precision, name="fp32"):
 @dataclass(frozen=True, kw_only=True)
 class BrainFloat(Precision, name="bf16"):
     """Matrix products of bfloat16 numbers, 8 bits of mantissa: fast where the machine has them (AMX or
-    AVX512-bf16 on CPUs, tensor cores on GPUs), slower where it has not."""
+    AVX512-bf16 on CPUs, tensor cores on GPUs), much slower where it has not."""
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        return torch.autocast(device.type, torch.bfloat16)
+        wide = torch.autocast(device.type, torch.bfloat16)
+        return wide if device.type != "cpu" or onednn_has_bfloat16() else _without_onednn(wide)
+
+
+def onednn_has_bfloat16() -> bool:
+    """Whether oneDNN computes in it on this CPU; if not, it refuses an LSTM."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextmanager
+def _without_onednn(wide: AbstractContextManager[object]) -> Iterator[None]:
+    with wide, torch.backends.mkldnn.flags(enabled=False, allow_tf32=None, fp32_precision=None):
+        yield
 
 
 def at_least_single(x: torch.Tensor) -> torch.Tensor:
