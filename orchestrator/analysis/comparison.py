@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import moocore
 import numpy as np
@@ -40,7 +41,7 @@ class Configuration:
     trial_id: str
     eligible: pd.DataFrame
 
-    @property
+    @cached_property
     def runs(self) -> pd.DataFrame:
         """The runs that its figures are averaged over: of a baseline the finite ones, where it has any."""
         finite = np.isfinite(self.eligible["nll_plus_kl"])
