@@ -105,6 +105,8 @@ def launch(config: Config) -> Iterator[str]:
             yield "MLflow's server is not bound to 127.0.0.1"
         if "nohup setsid mlflow" not in command:
             yield "MLflow's server dies with the connection that started it"
+        if "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false nohup" not in command:
+            yield "MLflow's server runs jobs of its own"
         if re.findall(r"(?:sqlite:///|destination )(/\w+)", command) != ["/store", "/store"]:
             yield "MLflow's database or files do not outlive the head"
     if not any("spot_notice.py aws" in command for command in config["worker_start_ray_commands"]):

@@ -218,6 +218,10 @@ UNSAFE: dict[str, tuple[str, Callable[[Config], Any]]] = {
         "server is not",
         edit("head_start_ray_commands", "--host 127.0.0.1", "--host 0.0.0.0"),
     ),
+    "MLflow with its own jobs": (
+        "runs jobs of its own",
+        edit("head_start_ray_commands", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false ", ""),
+    ),
     "MLflow with a connection": ("dies with", edit("head_start_ray_commands", "nohup setsid ", "")),
     "MLflow on the head": ("outlive", edit("head_start_ray_commands", "////store", "////home")),
     "MLflow's files on the head": (

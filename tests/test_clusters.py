@@ -69,6 +69,7 @@ def test_kubernetes_cluster() -> None:
     assert PERSISTENT["spec"]["accessModes"] == ["ReadWriteMany"]
     mlflow = pod(head)["containers"][1]
     assert mlflow["command"][:4] == ["mlflow", "server", "--host", "127.0.0.1"]
+    assert {"name": "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "value": "false"} in mlflow["env"]
     assert [re.findall(r"(/store/\S+)", each) for each in mlflow["args"]] == [
         ["/store/mlflow/mlflow.db"],
         ["/store/mlflow/files"],
