@@ -21,7 +21,7 @@ from tests.paths import ROOT
 if TYPE_CHECKING:
     from tests.orchestrator.tracking_fixtures import Reader
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 TRAINS = "ray::ResourceTrainable.train"  # what Tune makes of the trainable and the resources it asks for
 FINISHED_LINE = re.compile(
     r"^\[(\d+)/(\d+)\] (\w+) (.+): (NLL .+|failed .+) \(\d+ s\), (about .+ left|the planned trials are done)$"

@@ -133,7 +133,7 @@ def test_trials_at_a_time_follow_the_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_trial_that_no_node_may_ever_hold_is_refused(tmp_path: Path) -> None:
     """The launcher's file says what may come: no GPU."""
     config = {
@@ -199,7 +199,7 @@ print(slots.fit, *("accelerator_type:A100" in nodes[trial.last_result["node"]] f
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_trials_go_where_their_kind_of_gpu_is(tmp_path: Path) -> None:
     """On nodes that only say that they have GPUs; the trials train nothing."""
     with cluster_of(0) as cluster:
@@ -221,7 +221,7 @@ def _raylets() -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(os.getuid() != 0, reason="a node with a disk of its own needs root")
 def test_a_node_that_does_not_reach_the_checkpoints(tmp_path: Path) -> None:
     store = tmp_path / "store"

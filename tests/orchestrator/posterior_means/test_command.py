@@ -43,7 +43,7 @@ def seen(updates: range = range(0, 401, 20)) -> View:
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     with started(*arguments, folder=folder) as process:
-        output, errors = process.communicate(timeout=200)
+        output, errors = process.communicate(timeout=800)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 

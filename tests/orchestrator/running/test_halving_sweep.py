@@ -23,7 +23,7 @@ def test_trials_pause_go_on_and_are_given_up_over_an_interruption(tmp_path: Path
     with sweep.started("s.yaml", "--name", "s") as process:
         read_until(process, trial_is_done(3))
         control_c(process)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=600)
     assert process.returncode == 130, (output, errors)
     again = sweep.run("--resume", "s")
     assert again.returncode == 0, again.stderr

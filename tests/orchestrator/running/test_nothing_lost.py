@@ -79,7 +79,7 @@ def test_a_server_that_is_killed_in_the_middle_and_comes_back(tmp_path: Path) ->
             read_until(process, trial_is_done(2))
         read_until(process, trial_is_done(4))  # nobody is there
         with server(tmp_path, port):
-            output, errors = process.communicate(timeout=300)
+            output, errors = process.communicate(timeout=600)
             assert process.returncode == 0
             assert "warning" not in output
             assert re.fullmatch(
@@ -102,7 +102,7 @@ def test_a_server_that_stays_away_is_told_later(tmp_path: Path) -> None:
                 sweep.started(*ARGUMENTS, "--models", "none", "--tracking-uri", uri)
             )
             read_until(process, trial_is_done(2))
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=600)
     assert process.returncode == 1  # something was not delivered
     text = " ".join(output.split())
     match = re.search(r"; (\d+) points and (\d+) other entries wait: MLflow at \S+: Connection refused", text)

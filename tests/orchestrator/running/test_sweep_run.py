@@ -131,7 +131,7 @@ def test_a_killed_trial_is_tried_again_then_fails_then_counts_after_a_resume(tmp
         read_until(process, trial_is_done(1))
         time.sleep(0.5)
         kill_one_trial(process)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, "")
     assert "failed" not in output
     assert len(re.findall(r"^cyclical .* is tried again: The actor died .*error\.txt\)$", output, re.M)) == 1
@@ -144,7 +144,7 @@ def test_a_killed_trial_is_tried_again_then_fails_then_counts_after_a_resume(tmp
         while not said or " is given up: " not in said[-1]:
             kill_one_trial(process)
             said += read_until(process, lambda line: " is tried again: " in line or " is given up: " in line)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (1, "")  # a trial is lost
     assert output.count("failed (error)") == 1
     # Three tries more, and all of them again if it had come through an epoch before it was killed.

@@ -74,7 +74,7 @@ for trial in trials:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_twice_the_share_for_all_of_its_size(tmp_path: Path) -> None:
     """The last trial is begun by a resume."""
     lines = run_program(_SWEEP, tmp_path)
