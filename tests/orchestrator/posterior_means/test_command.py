@@ -248,6 +248,7 @@ def test_joint_training_lags_and_aggressive_training_does_not(tmp_path: Path) ->
     assert done.returncode == 0
     summary = pd.read_csv(tmp_path / "posterior_means" / "summary.csv")
     last = summary[summary["update"] == 100].set_index("variant")
+    assert summary.groupby("variant")["model_spread"].max()["vanilla"] > 0.1
     assert last.loc["vanilla", "model_spread"] > 0.05
     assert last.loc["vanilla", "encoder_spread"] < 0.02
     assert last.loc["aggressive", "correlation"] > 0.9

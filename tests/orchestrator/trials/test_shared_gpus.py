@@ -62,13 +62,12 @@ def trained(trials, resume):
         trainable=Large,
     )
 
-assert len(trained(3, False)) == 4
-trials = trained(4, True)
-for trial in trials:
+for trial in [*trained(3, False), trained(4, True)[-1]]:
     knobs, result = trial.config["knobs"], trial.last_result
     print(json.dumps([
         trial.config["variant"], knobs.get("hidden_size"), knobs.get("learning_rate"), trial.status,
         result.get("share"), result.get("failure"), trial.run_metadata.num_failures,
+        trial.placement_group_factory.required_resources["GPU"],
     ]))
 """
 
@@ -79,11 +78,11 @@ def test_twice_the_share_for_all_of_its_size(tmp_path: Path) -> None:
     """The last trial is begun by a resume."""
     lines = run_program(_SWEEP, tmp_path)
     assert [json.loads(line) for line in lines if line.startswith("[")] == [
-        ["language_model", None, None, "TERMINATED", 0.25, None, 0],
-        ["vanilla", 64, 0.01, "TERMINATED", 0.5, None, 1],
-        ["vanilla", 64, 0.02, "TERMINATED", 0.5, None, 0],
-        ["vanilla", 512, 0.01, "TERMINATED", None, "out_of_memory", 2],
-        ["vanilla", 512, 0.02, "TERMINATED", None, "out_of_memory", 0],
+        ["language_model", None, None, "TERMINATED", 0.25, None, 0, 0.25],
+        ["vanilla", 64, 0.01, "TERMINATED", 0.5, None, 1, 0.5],
+        ["vanilla", 64, 0.02, "TERMINATED", 0.5, None, 0, 0.5],
+        ["vanilla", 512, 0.01, "TERMINATED", None, "out_of_memory", 2, 1.0],
+        ["vanilla", 512, 0.02, "TERMINATED", None, "out_of_memory", 0, 1.0],
     ]
     assert [line for line in lines if line.startswith("vanilla")] == [
         f"vanilla hidden_size={size} learning_rate=0.01 ran out of memory on {share} of a GPU:"

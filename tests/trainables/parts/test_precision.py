@@ -8,7 +8,7 @@ import torch
 from tests.trainables.models import MakeVariant
 from trainables.evaluation.evaluate import evaluate
 from trainables.parts import precision
-from trainables.parts.precision import at_least_single, onednn_has_bfloat16
+from trainables.parts.precision import BrainFloat, at_least_single
 from trainables.text.splits import Corpus
 from trainables.training.loop import Training
 
@@ -27,12 +27,12 @@ def test_at_least_single(dtype: torch.dtype, found: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["lstm", "dilated"])
-@pytest.mark.parametrize("has_bfloat16", [onednn_has_bfloat16(), False])
+@pytest.mark.parametrize("onednn", ["as it is", "without bfloat16"])
 def test_gradients_are_close_and_single_and_evaluation_is_exact(
-    small: MakeVariant, varied: Corpus, decoder: str, has_bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+    small: MakeVariant, varied: Corpus, decoder: str, onednn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also on a CPU whose oneDNN has no bfloat16."""
-    monkeypatch.setattr(precision, "onednn_has_bfloat16", lambda: has_bfloat16)
+    if onednn == "without bfloat16":
+        monkeypatch.setattr(precision, "onednn_has_bfloat16", lambda: False)
     exact, half = (
         Training(small("vanilla", decoder=decoder, precision=name), varied, epochs=1, seed=5)
         for name in ("fp32", "bf16")
@@ -47,6 +47,17 @@ def test_gradients_are_close_and_single_and_evaluation_is_exact(
         gradients.append(torch.cat([p.grad.flatten() for p in training.parameters if p.grad is not None]))
     error = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
     assert 1e-4 < error < 0.05
-    assert torch.backends.mkldnn.enabled
     ours, theirs = (evaluate(training.model, varied.valid, training.device) for training in (exact, half))
     assert (ours[1] == theirs[1]).all()
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_onednn_is_left_out_where_it_has_no_bfloat16(
+    has_bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "onednn_has_bfloat16", lambda: has_bfloat16)
+    product = torch.ones(2, 2)
+    with BrainFloat().autocast(torch.device("cpu")):
+        assert torch.backends.mkldnn.enabled is has_bfloat16
+        assert (product @ product).dtype == torch.bfloat16
+    assert torch.backends.mkldnn.enabled
