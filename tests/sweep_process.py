@@ -241,6 +241,6 @@ def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: in
     assert set(runs) == set(trials["trial_id"])
     for trial_id, run in runs.items():
         assert run.info.status == "FINISHED"
-        assert [step for step, _ in mlflow.history(trial_id, "nll")] == list(range(1, epochs + 1))
+        assert [step for step, _ in mlflow.history(run, "nll")] == list(range(1, epochs + 1))
     assert mlflow.parent().info.status == "FINISHED"
     return trials

@@ -60,9 +60,11 @@ class Reader:
         assert len(trials) == len(found) - 1, "one run a trial, and the parent"
         return trials
 
-    def history(self, trial_id: str, key: str) -> list[tuple[int, float]]:
-        """(step, value) in the order of the steps; a point that is stored twice shows twice."""
-        points = self.client.get_metric_history(self.trials()[trial_id].info.run_id, key)
+    def history(self, trial: str | Run, key: str) -> list[tuple[int, float]]:
+        """(step, value) in the order of the steps; a point that is stored twice shows twice. Whoever asks for
+        many metrics has the trial's run, and need not look for it each time."""
+        run = self.trials()[trial] if isinstance(trial, str) else trial
+        points = self.client.get_metric_history(run.info.run_id, key)
         return sorted((point.step, point.value) for point in points)
 
     def artifacts(self) -> list[str]:

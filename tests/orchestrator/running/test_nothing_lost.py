@@ -46,7 +46,7 @@ def assert_everything_once(mlflow: Reader, sweep: Sweep, statuses: set[str]) -> 
         assert run.info.status in statuses
         assert set(run.data.metrics) >= OF_EACH_EPOCH
         for key in run.data.metrics:
-            steps = [step for step, _ in mlflow.history(trial_id, key)]
+            steps = [step for step, _ in mlflow.history(run, key)]
             prefix = key.partition("/")[0]
             if prefix in ("test", "best", "best_epoch", "still_to_gain"):
                 examined = key.startswith("test/iw_") and EPOCHS + 1 in steps
@@ -106,7 +106,7 @@ def test_a_server_that_stays_away_is_told_later(tmp_path: Path) -> None:
     assert process.returncode == 1  # something was not delivered
     text = " ".join(output.split())
     match = re.search(r"; (\d+) points and (\d+) other entries wait: MLflow at \S+: Connection refused", text)
-    assert match
+    assert match, text
     assert int(match[1]) > len(OF_EACH_EPOCH) * EPOCHS
     assert re.search(r"deliver them with: \S*python -m orchestrator\.sweep --replay-outbox s$", output, re.M)
     alone = sweep.run("--replay-outbox", "s")
@@ -147,7 +147,9 @@ def test_runs_of_a_killed_sweep_end_with_a_replay(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "sweeps" / "s")
     written = sum(entry.kind == "metrics" for entry in outbox.window(0).entries)
     steps = {
-        (trial_id, step) for trial_id in mlflow.trials() for step, _ in mlflow.history(trial_id, "train/nll")
+        (trial_id, step)
+        for trial_id, run in mlflow.trials().items()
+        for step, _ in mlflow.history(run, "train/nll")
     }
     assert len(steps) == written > 0
     assert (tmp_path / "sweeps" / "s" / FILE).is_file()

@@ -102,8 +102,8 @@ def test_the_runs_in_mlflow(small: tuple[Sweep, list[str]]) -> None:
         assert run.data.tags["orchestrator.kind"] == expected["kind"]
         assert run.info.status == ("FAILED" if expected["failure"] else "FINISHED")
         if not expected["failure"]:
-            assert [step for step, _ in mlflow.history(trial_id, "kl")] == [1, 2]
-            assert [value for _, value in mlflow.history(trial_id, "gpu_seconds")] == [0.0, 0.0]
+            assert [step for step, _ in mlflow.history(run, "kl")] == [1, 2]
+            assert [value for _, value in mlflow.history(run, "gpu_seconds")] == [0.0, 0.0]
             assert run.data.metrics["test/nll"] == pytest.approx(float(expected["nll"]), rel=1e-6)
             assert {run.data.tags[name] for name in ("collapsed", "frontier")} <= {"true", "false"}
 
