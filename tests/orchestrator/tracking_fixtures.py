@@ -1,6 +1,7 @@
 """What the tests of the tracking share: plans, reading a sweep back from MLflow, servers on loopback."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -72,9 +73,13 @@ class Reader:
 
 
 def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+    """Of loopback, and not among those that the system hands out: Ray takes such by the dozen, and one of its
+    processes would answer in the place of a server that is being started or has been killed."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
