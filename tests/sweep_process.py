@@ -239,7 +239,7 @@ def assert_complete(sweep: Sweep, planned: dict[str, int], epochs: int, lost: in
     assert len(others) <= lost
     assert {runs.pop(trial_id).info.status for trial_id in others} <= {"KILLED"}
     assert set(runs) == set(trials["trial_id"])
-    for trial_id, run in runs.items():
+    for run in runs.values():
         assert run.info.status == "FINISHED"
         assert [step for step, _ in mlflow.history(run, "nll")] == list(range(1, epochs + 1))
     assert mlflow.parent().info.status == "FINISHED"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from rich.table import Table
+from rich.console import RenderableType
 
 from orchestrator.analysis.equal_compute import TOKENS
 from orchestrator.analysis.frontier import best_of_each_variant
@@ -20,7 +20,7 @@ _CAPTION = (
 )
 
 
-def equal_compute_table(table: pd.DataFrame) -> Table:
+def equal_compute_table(table: pd.DataFrame) -> RenderableType:
     """Table for a terminal, best NLL + KL first: the best of every variant, the frontier and their baselines.
 
     Args:

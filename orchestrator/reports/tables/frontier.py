@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from rich.table import Table
+from rich.console import RenderableType
 
 from orchestrator.analysis.frontier import best_of_each_variant
 from orchestrator.analysis.verdict import ALPHA, Verdict
@@ -43,7 +43,7 @@ _AHEAD = f"{AHEAD} beats it at this budget, but the baseline has not converged o
 
 def frontier_table(
     configurations: pd.DataFrame, *, entropy_floor: float | None, all_rows: bool = False
-) -> Table:
+) -> RenderableType:
     """Table for a terminal, best NLL + KL first: the best of every variant, the frontier and their baselines.
 
     Args:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -44,18 +45,18 @@ class Layout:
     narrow: Mapping[str, str]
     title: str | None = None
 
-    def terminal(self) -> Table:
-        """Only the first column gives way to a narrow terminal: variant and knobs wrap, numbers never do."""
-        table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-        table.title, table.title_justify, table.title_style = self.title, "left", "bold"
-        table.caption, table.caption_justify = Text(self.caption or "no finished runs", "dim"), "left"
-        table.add_column("variant and knobs", overflow="fold", vertical="top")
+    def terminal(self) -> RenderableType:
+        """Numbers never wrap; the knobs of a row stand below it, as wide as the terminal."""
+        table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, show_lines=True)
+        table.add_column("variant", overflow="fold", vertical="top")
         for header in self.headers:
             table.add_column(self.narrow.get(header, header), justify="right", no_wrap=True)
         for _, row in self.rows.iterrows():
-            cells = self.cells(row)
-            table.add_row(self._name(row), *(_coloured(cells[header]) for header in self.headers))
-        return table
+            cells, mark = self.cells(row), ON_FRONTIER if row["on_frontier"] else " "
+            name = Text(f"{mark} {row['variant']}", "bold")
+            table.add_row(name, *(_coloured(cells[header]) for header in self.headers))
+        knobs = [self._knobs(row) for _, row in self.rows.iterrows()]
+        return _WithLines(self.title, table, knobs, self.caption or "no finished runs")
 
     def markdown(self, links: Mapping[str, str] | None = None) -> str:
         """The same rows, with the meaning of the marks underneath.
@@ -87,10 +88,31 @@ class Layout:
         named = named and "decoder=" not in row["knobs"]
         return " ".join([f"decoder={row['decoder']}", row["knobs"]] if named else [row["knobs"]]).strip()
 
-    def _name(self, row: pd.Series) -> RenderableType:
-        mark = ON_FRONTIER if row["on_frontier"] else " "
-        variant, knobs = Text(f"{mark} {row['variant']}", "bold"), self._knobs(row)
-        return Group(variant, Padding(Text(knobs, "dim"), (0, 0, 0, 1))) if knobs else variant
+
+@dataclass(frozen=True)
+class _WithLines:
+    """A table with a line of text below each of its rows, in the place of the blank one that divides them."""
+
+    title: str | None
+    table: Table
+    lines: Sequence[str]
+    caption: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.title:
+            yield Text(self.title, "bold")
+        below = iter(self.lines)
+        for line in console.render_lines(self.table, options, pad=False):
+            if any(segment.text.strip() for segment in line):
+                yield from (*line, Segment.line())
+            else:
+                yield from _below(next(below))
+        yield from (each for rest in below for each in _below(rest))
+        yield Text(self.caption, "dim")
+
+
+def _below(text: str) -> list[RenderableType]:
+    return [Padding.indent(Text(text, "dim"), 4)] if text else []
 
 
 def with_baselines(configurations: pd.DataFrame, shown: npt.NDArray[np.bool_]) -> pd.DataFrame:

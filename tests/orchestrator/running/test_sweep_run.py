@@ -43,7 +43,7 @@ def test_a_line_for_each_finished_trial(small: tuple[Sweep, list[str]]) -> None:
 def test_it_ends_with_table_and_ways_to_go_on(small: tuple[Sweep, list[str]]) -> None:
     _, lines = small
     text = "\n".join(lines[lines.index(next(line for line in lines if line.startswith("[10/"))) :])
-    assert "variant and knobs" in text
+    assert "vs baseline" in text
     assert re.search(r"annealed \(.*\) failed in 1 of 1 run", " ".join(text.split()))
     assert "sweeps/s/frontier.png" in text
     assert re.search(r"^next: .*mlflow ui", text, re.M)

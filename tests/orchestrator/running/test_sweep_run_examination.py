@@ -87,7 +87,7 @@ def test_control_c_in_the_examination_and_resume(tmp_path: Path) -> None:
     wait_gone(below)
     assert process.returncode == 130
     assert RESUME.fullmatch(errors)
-    assert "variant and knobs" in output  # the report, with what is known
+    assert "vs baseline" in output  # the report, with what is known
     assert reader(sweep).parent().info.status == "KILLED"
     trials = sweep.trials("s").set_index("trial_id")
     early = Counter(trials["iw_samples"])["40000.0"]

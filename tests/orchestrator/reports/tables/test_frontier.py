@@ -33,11 +33,29 @@ def test_no_number_and_no_knob_is_cut(width: int, offset: float, floor: float | 
     assert ("1.23" in text) == (floor is not None)
 
 
+def test_every_row_has_its_knobs_below_it_and_none_is_broken() -> None:
+    lines = shown(sweep(), 80, all_rows=True).splitlines()
+    rule = next(number for number, line in enumerate(lines) if set(line.strip()) == {"─"})
+    below = [line.rstrip() for line in lines[rule + 1 : rule + 7]]
+    assert [line[:16].strip() for line in below[::2]] == ["• annealed", "• language_model", "annealed"]
+    assert (below[1], below[5]) == (f"    {KNOBS}", "    kl_start=0")
+    assert below[3].startswith("  vanilla  ")  # a baseline has none
+
+
+def test_a_long_name_and_long_knobs_take_the_lines_that_they_need() -> None:
+    name, knobs = "annealed_with_a_name_that_is_longer_than_its_column", "a=" + "12345 b=" * 20 + "1"
+    text = shown(sweep().assign(variant=name, knobs=knobs), 72)
+    assert max(len(line) for line in text.splitlines()) <= 72
+    words = text.split()
+    assert words.count("column") == words.count("a=12345") == 2  # folded, and with its knobs below
+    assert words.count("b=12345") == 2 * 19
+
+
 def test_rows_are_sorted_and_the_rest_comes_with_all_rows() -> None:
     text = shown(sweep(), 100)
     assert text.index("annealed") < text.index("language_model") < text.index("vanilla")
-    assert "kl_start=0 " not in text
-    assert "kl_start=0 " in shown(sweep(), 100, all_rows=True)
+    assert "kl_start=0" not in text.split()
+    assert "kl_start=0" in shown(sweep(), 100, all_rows=True).split()
     assert "above" not in shown(sweep(), 100, floor=None)
 
 
