@@ -14,40 +14,8 @@ from ray.tune.experiment import Trial
 from orchestrator.tracking.callback import TrackingCallback
 from orchestrator.tracking.tracker import MlflowTracker
 from tests.orchestrator.database import sqlite_uri
+from tests.orchestrator.tracking.trivial import Trivial
 from tests.orchestrator.tracking_fixtures import Open, Reader, plan
-
-EPOCHS = 3
-
-
-class Trivial(tune.Trainable):
-    """Reports as the real one; seed 2 diverges, seed 3 fails, seed 4 fails once, seed 5 cannot start."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self.seed, self.epoch = config["seed"], 0
-        if self.seed == 5:
-            raise RuntimeError("no start")
-
-    def step(self) -> dict[str, Any]:
-        self.epoch += 1
-        result: dict[str, Any] = {"epoch": self.epoch, "metrics": {"nll": 10.0 * self.seed + self.epoch}}
-        if self.seed == 2 and self.epoch == 2:
-            result["metrics"]["kl"] = float("nan")
-            return result | {"failure": "diverged", "reason": "loss not finite in epoch 2", "done": True}
-        if self.seed == 3 and self.epoch == 2:
-            raise RuntimeError("out of luck")
-        if self.seed == 4 and self.epoch == 3 and not self.restored:
-            raise RuntimeError("once")
-        if self.epoch == EPOCHS:
-            result |= {"final": {"test/nll": 1.5}, "done": True}
-        return result
-
-    restored = False
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        (Path(checkpoint_dir) / "epoch").write_text(str(self.epoch))
-
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        self.epoch, self.restored = int((Path(checkpoint_dir) / "epoch").read_text()), True
 
 
 @pytest.fixture(scope="module")
