@@ -107,6 +107,7 @@ def test_a_server_that_stays_away_is_told_later(tmp_path: Path) -> None:
     text = " ".join(output.split())
     match = re.search(r"; (\d+) points and (\d+) other entries wait: MLflow at \S+: Connection refused", text)
     assert match, text
+    assert text.count("nothing arrives at MLflow: this waits 60 s at most; Ctrl-C ends that") == 1
     assert int(match[1]) > len(OF_EACH_EPOCH) * EPOCHS
     assert re.search(r"deliver them with: \S*python -m orchestrator\.sweep --replay-outbox s$", output, re.M)
     alone = sweep.run("--replay-outbox", "s")
