@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,36 +20,28 @@ SILENT_S = 5.0
 
 
 def deliver(tracker: MlflowTracker, console: Console, patience: float = PATIENCE_S) -> Delivery:
-    """Delivers what waits until Ctrl-C, ends the tracker, and shows that on a terminal meanwhile."""
+    """Delivers what waits until Ctrl-C, ends the tracker, and shows that on a terminal meanwhile; says once
+    that nothing arrives any more."""
     waiting = tracker.waiting()
+    said = False
     with Progress(
         TextColumn("delivering to MLflow"), BarColumn(40), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console, disable=not console.is_terminal, transient=True,
     ) as bar:  # fmt: skip
+        task = bar.add_task("", total=waiting.points + waiting.others)
+
+        def watch(settled: int, silent_s: float) -> None:
+            nonlocal said
+            bar.update(task, completed=settled)
+            if silent_s >= SILENT_S and not said:
+                said = True
+                text = f"nothing arrives at MLflow: this waits {patience:.0f} s at most; Ctrl-C ends that"
+                console.print(text, highlight=False)
+
         try:
-            return tracker.close(patience, _Watch(bar, waiting.points + waiting.others, patience))
+            return tracker.close(patience, watch)
         except KeyboardInterrupt:
             return tracker.close(0)
-
-
-class _Watch:
-    """Told now and then how much has arrived: moves the bar, and says once if nothing arrives any more."""
-
-    def __init__(self, bar: Progress, total: int, patience: float) -> None:
-        self._bar, self._task, self._patience = bar, bar.add_task("", total=total), patience
-        self._settled, self._since, self._said = 0, time.monotonic(), False
-
-    def __call__(self, settled: int) -> None:
-        self._bar.update(self._task, completed=settled)
-        now = time.monotonic()
-        if settled != self._settled:
-            self._settled, self._since = settled, now
-        elif not self._said and now - self._since >= SILENT_S:
-            self._said = True
-            self._bar.console.print(
-                f"nothing arrives at MLflow: this waits {self._patience:.0f} s at most; Ctrl-C ends that",
-                highlight=False,
-            )
 
 
 def say_what_is_left(delivery: Delivery, spec: SweepSpec, console: Console) -> None:

@@ -245,12 +245,13 @@ class MlflowTracker:
         """What is still to be delivered."""
         return self._courier.waiting()
 
-    def close(self, patience: float, watch: Callable[[int], None] | None = None) -> Delivery:
+    def close(self, patience: float, watch: Callable[[int, float], None] | None = None) -> Delivery:
         """Delivers the rest, as long as something arrives within that many seconds; what became of
         everything. Ends the tracker.
 
         Args:
-            watch: told now and then how many points and other entries are settled.
+            watch: told now and then how many points and other entries are settled, and for how many seconds
+                nothing has arrived.
         """
         return self._courier.close(patience, watch)
 

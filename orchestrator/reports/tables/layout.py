@@ -107,7 +107,8 @@ class _WithLines:
                 yield from (*line, Segment.line())
             else:
                 yield from _below(next(below))
-        yield from (each for rest in below for each in _below(rest))
+        for text in below:  # the last row has no blank line behind it
+            yield from _below(text)
         yield Text(self.caption, "dim")
 
 

@@ -110,12 +110,13 @@ class Courier:
             lying = self._outbox.waiting(self._place)
             return Waiting(lying.points - self._ahead.points, lying.others - self._ahead.others)
 
-    def close(self, patience: float, watch: Callable[[int], None] | None = None) -> Delivery:
+    def close(self, patience: float, watch: Callable[[int, float], None] | None = None) -> Delivery:
         """Delivers the rest for as long as something arrives within that many seconds, less if the store was
         never seen; then stops. What is not delivered stays in the outbox.
 
         Args:
-            watch: told now and then how much is settled of what waited when this was called.
+            watch: told now and then how much is settled of what waited when this was called, and for how many
+                seconds nothing has arrived.
         """
         self._outbox.write_rest()
         self._hurry.set()
@@ -125,11 +126,13 @@ class Courier:
         while not self._stop.is_set() and not self.wait_idle(min(patience, LOOK_S)):
             if self._thread is None:
                 break
-            if watch is not None:
-                watch(self._settled - begun)
-            if settled != self._settled:
+            arrived = settled != self._settled
+            if arrived:
                 settled, since = self._settled, time.monotonic()
-            elif time.monotonic() - since >= patience:
+            silent_s = time.monotonic() - since
+            if watch is not None:
+                watch(settled - begun, silent_s)
+            if not arrived and silent_s >= patience:
                 break
         self._stop.set()
         self._news.set()
