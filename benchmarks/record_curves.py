@@ -32,8 +32,16 @@ from trainables.variants import load_variant
 
 CURVES = Path(__file__).parent / "curves.jsonl.gz"
 CONFIGURATIONS = {"annealed": 24, "cyclical": 20, "dilated": 16, "free_bits": 16, "aggressive": 8}
-OPTIONS = {"variants": list(CONFIGURATIONS), "baseline_trials": 0}
-"""Of the sweep whose trials these are."""
+OPTIONS: dict[str, Any] = {
+    "variants": {
+        **dict.fromkeys(CONFIGURATIONS, None),
+        "annealed": {"ranges": {"anneal_rate": {"low": 0.1, "high": 1, "log": True}}},
+    },
+    "baseline_trials": 0,
+    "knobs": {"encoder": "lstm", "latent_size": 16, "batch_size": 32, "learning_rate": 0.003},
+}
+"""Of the sweep whose trials these are: what was usual for the corpus when the first of them were recorded, so
+that all in the file are alike."""
 KEPT = {
     "nll": 4,
     "kl": 4,

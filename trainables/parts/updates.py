@@ -108,7 +108,7 @@ class Aggressive(Updates, name="aggressive"):
     the same steps where nothing is clipped, and longer ones where the joint norm exceeds the limit.
     """
 
-    aggressive_epochs: int = 2
+    aggressive_epochs: int = 1
     inner_limit: int = 100
     inner_window: int = 15
     mi_margin: float = 2.0

@@ -11,5 +11,5 @@ from trainables.parts.schedules import Annealed
 VARIANT = Variant(
     name="annealed",
     paper="Bowman et al. 2016, Generating Sentences from a Continuous Space",
-    rate=Rate(schedule=Annealed(anneal_rate=0.2, anneal_delay=4.0, kl_start=0.03)),
+    rate=Rate(schedule=Annealed(anneal_rate=0.1, anneal_delay=4.0, kl_start=0.03)),
 )

@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.parts.encoders import LSTMEncoder, NoEncoder
+from trainables.parts.encoders import Encoder, LSTMEncoder, NoEncoder, PooledEncoder
 from trainables.parts.sizes import Sizes
 
 SIZES = Sizes(embedding_size=5, hidden_size=6, latent_size=2)
@@ -31,8 +32,20 @@ def test_the_lstm_encoder_gives_the_last_hidden_state() -> None:
     assert torch.allclose(encoder(tokens_BT), expected, rtol=0, atol=1e-12)
 
 
-def test_every_token_counts_and_sentences_do_not_mix() -> None:
-    encoder = LSTMEncoder().build(11, SIZES).double()
+def test_the_pooled_encoder_takes_the_mean_of_the_embeddings_through_tanh() -> None:
+    encoder = PooledEncoder().build(11, SIZES).double()
+    tokens_BT = torch.randint(11, (4, 7))
+    counts_BV = nn.functional.one_hot(tokens_BT, 11).double().sum(1)
+    mean_BE = counts_BV @ encoder.embedding.weight / 7
+    expected_BH = (mean_BE @ encoder.hidden.weight.T + encoder.hidden.bias).tanh()
+    assert PooledEncoder().width(SIZES) == expected_BH.shape[1] == 6
+    assert torch.allclose(encoder(tokens_BT), expected_BH, rtol=0, atol=1e-12)
+    assert torch.allclose(encoder(tokens_BT.flip(1)), expected_BH, rtol=0, atol=1e-12)  # whatever the order
+
+
+@pytest.mark.parametrize("kind", [LSTMEncoder(), PooledEncoder()])
+def test_every_token_counts_and_sentences_do_not_mix(kind: Encoder) -> None:
+    encoder = kind.build(11, SIZES).double()
     tokens_BT = torch.randint(10, (3, 6))
     hidden_BH = encoder(tokens_BT)
     for t in range(6):
