@@ -208,7 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 `python -m benchmarks.search`, {date.today()}, {processor()}, torch {versions[0]}, Optuna {versions[1]}. No
 training is done: the curves of {size} configurations ({counts}; each variant's default, the others drawn at
 random from its search space) on {seeds} seeds each were recorded by `python -m benchmarks.record_curves` as
-the default sweep trains (embedded corpus, `epochs: auto`) and lie in `benchmarks/curves.jsonl.gz`.
+the default sweep trained then (embedded corpus, LSTM encoder, `epochs: auto`) and lie in
+`benchmarks/curves.jsonl.gz`.
 
 **Gain**: the area in nats² by which the frontier of what was trained to its end, KL from 0.5 on, lies below
 the line NLL + KL = that of the baseline; of each configuration the mean of its seeds. All that is recorded

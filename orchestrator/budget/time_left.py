@@ -18,9 +18,6 @@ from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.length import Length
 from trainables.variants import BASELINE
 
-WITHOUT_ENCODER = 0.6
-"""Seconds a step of a language model beside those of a variant: 115 to 65 thousand words a second."""
-
 
 @dataclass(frozen=True)
 class Spent:
@@ -116,7 +113,7 @@ class TimeLeft:
         own = [trial for trial in known if trial.plan.variant == variant]
         first = TrialCost(self.typical[variant], Spent())  # so that not all hangs on one trial
         return _Cost(
-            pace=_pace(own) if own else _pace_of_others(variant, known),
+            pace=_pace(own) if own else _pace_of_others(self.typical[variant], known),
             updates=_mean((trial.spent.updates / trial.spent.epochs for trial in own or known), 0.0),
             inner=_mean(
                 (
@@ -180,12 +177,12 @@ def _pace(trials: Sequence[TrialCost]) -> float:
     return sum(trial.spent.seconds for trial in trials) / sum(trial.steps for trial in trials)
 
 
-def _pace_of_others(variant: str, known: Sequence[TrialCost]) -> float:
+def _pace_of_others(plan: TrialPlan, known: Sequence[TrialCost]) -> float:
     """That of the other variants; where only a baseline has run, without its lack of an encoder."""
     others = [trial for trial in known if trial.plan.variant != BASELINE]
-    if others or variant == BASELINE:
+    if others or plan.variant == BASELINE:
         return _pace(others or known)
-    return _pace(known) / WITHOUT_ENCODER
+    return _pace(known) / plan.build().encoder.decoder_share
 
 
 def _mean(values: Iterable[float], otherwise: float) -> float:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.budget.time_left import WITHOUT_ENCODER, Spent, TimeLeft, TrialCost
+from orchestrator.budget.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.search.costs import INNER_STEPS
 from orchestrator.search.trial_plan import TrialPlan
+from trainables.parts.encoders import LSTMEncoder, PooledEncoder
 
 BASELINE = TrialPlan("language_model", "baseline", {}, 1)
 VANILLA = TrialPlan("vanilla", "trial", {}, 1)
@@ -64,10 +65,15 @@ def test_a_phase_that_has_ended_early_does_not_come_back() -> None:
 
 def test_what_has_not_run_yet_is_guessed_from_the_others() -> None:
     baseline = TrialCost(BASELINE, Spent(10, 100, 0, 6.0), other=0.0)
-    step = 0.06 / WITHOUT_ENCODER
+    step = 0.06 / LSTMEncoder.decoder_share
     assert left([baseline], language_model=1, vanilla=1) == pytest.approx(100 * step)
     aggressive = left([baseline], language_model=1, aggressive=1)
     assert aggressive == pytest.approx(100 * step + 2 * 10 * INNER_STEPS * step)
+    pooled = {"vanilla": TrialPlan("vanilla", "trial", {"encoder": "pooled"}, 1)}
+    cheap = TimeLeft(10, 10, {"language_model": 1, "vanilla": 1}, {**TYPICAL, **pooled}, 1).seconds(
+        [baseline]
+    )
+    assert cheap == pytest.approx(100 * 0.06 / PooledEncoder.decoder_share)
     vanilla = TrialCost(VANILLA, Spent(10, 100, 0, 8.0), other=0.0)
     known = left([baseline, vanilla], language_model=1, vanilla=1, aggressive=1)
     assert known == pytest.approx(100 * 0.08 + 2 * 10 * INNER_STEPS * 0.08)
@@ -96,7 +102,7 @@ def test_where_validation_ends_trainings_those_that_have_ended_tell_how_long_the
 def test_a_guess_is_as_far_off_as_those_for_other_variants_were() -> None:
     """27 epochs of a baseline where 18 had been guessed: of another variant half as many again, too."""
     baseline = TrialCost(BASELINE, Spent(27, 270, 0, 27.0), other=0.0)
-    step = 0.1 / WITHOUT_ENCODER
+    step = 0.1 / LSTMEncoder.decoder_share
     found = left([baseline], most=100, language_model=1, vanilla=1)
     assert found == pytest.approx(1.5 * 25 * 10 * step)
     assert left([baseline], most=30, language_model=1, vanilla=1) == pytest.approx(30 * 10 * step)

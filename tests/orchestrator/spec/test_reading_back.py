@@ -115,6 +115,7 @@ preset: null
 variants:
   cyclical:
     knobs:
+      ramp_share: 1.0
       cycles: 2
   vanilla: {{}}
 trials: 3
@@ -142,11 +143,13 @@ baseline_trials: null
 replicates: 3
 max_replicates: null
 knobs:
+  encoder: pooled
   decoder: dilated
   dropout: 0.2
   embedding_size: 32
-  batch_size: 32
-  learning_rate: 0.003
+  latent_size: 8
+  batch_size: 64
+  learning_rate: 0.004
 ranges: {{}}
 resources:
   cpus: 2.0

@@ -221,7 +221,11 @@ def test_chosen_variants_keep_what_the_file_says_of_them() -> None:
     text = "variants:\n  cyclical: {knobs: {cycles: 2}}\n  annealed: {knobs: {kl_start: 0.1}}\n"
     spec = load(text, variants="vanilla,cyclical")
     assert list(spec.variants) == ["vanilla", "cyclical"]
-    assert spec.search_spaces()["cyclical"].knobs == {**EMBEDDED.knobs, "cycles": 2}
+    assert spec.search_spaces()["cyclical"].knobs == {
+        **EMBEDDED.knobs,
+        **EMBEDDED.by_variant["cyclical"],
+        "cycles": 2,
+    }
 
 
 def test_set_fixes_a_knob_whatever_the_file_says() -> None:
@@ -233,7 +237,8 @@ variants:
 """
     plans = load(text, set=["word_keep_rate=0.75", "posterior_bias=false"]).search_spaces()
     fixed = {**EMBEDDED.knobs, "word_keep_rate": 0.75, "posterior_bias": False}
-    assert [plan.knobs for plan in plans.values()] == [fixed] * 2
+    found = {name: plan.knobs for name, plan in plans.items()}
+    assert found == {"annealed": fixed, "cyclical": {**fixed, **EMBEDDED.by_variant["cyclical"]}}
     assert all("word_keep_rate" not in plan.distributions for plan in plans.values())
 
 

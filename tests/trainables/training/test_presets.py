@@ -100,6 +100,16 @@ def test_the_embedded_corpus_has_a_usual_one_and_others_have_none() -> None:
     assert variant.with_knobs(EMBEDDED.knobs_for(variant)).decoder_label == "dilated-S"
 
 
+def test_a_slot_that_a_variant_leaves_empty_stays_empty() -> None:
+    found = {}
+    for name in ("vanilla", "language_model"):
+        variant = load_variant(name)
+        variant = variant.with_knobs(EMBEDDED.knobs_for(variant))
+        variant.check()
+        found[name] = (variant.encoder.part_name, variant.decoder.part_name)
+    assert found == {"vanilla": ("pooled", "dilated"), "language_model": ("none", "dilated")}
+
+
 def test_the_command_takes_the_corpus_s_usual_one_unless_a_preset_is_asked_for(tmp_path: Path) -> None:
     asked = {"usual": [], "own": ["--set", "decoder=lstm"], "asked": ["--preset", "reference"]}
     found = {}
@@ -110,8 +120,8 @@ def test_the_command_takes_the_corpus_s_usual_one_unless_a_preset_is_asked_for(t
         knobs = json.loads(target.read_text())["knobs"]
         found[name] = [knobs[knob] for knob in ("decoder", "batch_size", "dropout", "optimizer")]
     assert found == {
-        "usual": ["dilated", 32, 0.2, "adam"],
-        "own": ["lstm", 32, 0.2, "adam"],
+        "usual": ["dilated", 64, 0.2, "adam"],
+        "own": ["lstm", 64, 0.2, "adam"],
         "asked": ["lstm", 32, 0.5, "sgd"],
     }
 
