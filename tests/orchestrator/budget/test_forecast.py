@@ -78,7 +78,7 @@ def test_the_pace_of_a_real_model() -> None:
     corpus = embedded_corpus(3, (640, 40, 30))
     spec = SweepSpec.load(None, {"name": "s", "variants": "vanilla"})
     found = probe(SearchPlan.of(spec).typical()["vanilla"], spec, corpus)
-    assert 640 / 32 <= found.updates <= 640 / 32 + 12  # a remainder for each length
+    assert 640 / 64 <= found.updates <= 640 / 64 + 12  # a remainder for each length
     assert 1e-4 < found.update < 1
     assert 0 < found.evaluation < found.end
     assert found.examination > 0

@@ -20,7 +20,7 @@ from trainables.text.batches import count_batches
 from trainables.text.grammar import embedded_corpus
 
 CORPUS = embedded_corpus(0, (60, 5, 5))
-CYCLICAL = {"cycles": 4, "ramp_share": 0.5, "word_keep_rate": 1.0}
+CYCLICAL = {"cycles": 4, "word_keep_rate": 1.0}
 
 
 def training(

@@ -17,7 +17,7 @@ from tests.orchestrator.database import sqlite_uri
 from tests.orchestrator.stored_sweeps import store
 from tests.orchestrator.sweep_results import trained
 
-CYCLICAL = {"cycles": 4, "ramp_share": 0.5, "word_keep_rate": 1.0}
+CYCLICAL = {"cycles": 4, "word_keep_rate": 1.0}
 
 
 def result(trial_id: str, variant: str, kind: Any, total: float, *, fixed: dict[str, Any] | None = None,
@@ -41,10 +41,10 @@ def read(
 
 def test_trials_that_the_search_could_ask_for(tmp_path: Path) -> None:
     spec = SweepSpec.load(None, {"name": "s", "variants": "cyclical"})
-    usual = dict(spec.search_spaces()["cyclical"].knobs)
+    usual, baseline = (dict(plan.knobs) for plan in (spec.search_spaces()["cyclical"], *spec.baselines()))
     store(sqlite_uri(tmp_path), "old", [
-        result("b0", "language_model", "baseline", 13.0, fixed=usual),
-        result("b1", "language_model", "baseline", 13.4, fixed=usual),
+        result("b0", "language_model", "baseline", 13.0, fixed=baseline),
+        result("b1", "language_model", "baseline", 13.4, fixed=baseline),
         result("t0", "cyclical", "trial", 12.0, fixed=usual, **CYCLICAL),
         result("t1", "cyclical", "trial", 11.0, fixed=usual, **{**CYCLICAL, "cycles": 40}),  # out of range
         result("t2", "cyclical", "trial", 11.0, fixed={**usual, "dropout": 0.9}, **CYCLICAL),  # another model

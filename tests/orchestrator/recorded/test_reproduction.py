@@ -59,8 +59,9 @@ def test_the_whole_command(monkeypatch: pytest.MonkeyPatch) -> None:
         "python -m trainables.train --variant cyclical --corpus embedded --vocabulary-size 10000"
         " --max-sentences 100 --corpus-seed 7 --corpus-digest abc --epochs 5 --seed 11"
         " --iw-samples 8 --iw-sentences 9 --threads 1 --device cpu"
-        " --set decoder=lstm --set dropout=0.0 --set learning_rate=0.002 --set embedding_size=64"
-        " --set batch_size=16 --set cycles=3 --set ramp_share=0.30000000000000004 --set word_keep_rate=1.0"
+        " --set encoder=lstm --set decoder=lstm --set dropout=0.0 --set learning_rate=0.002"
+        " --set embedding_size=64 --set latent_size=16 --set batch_size=16"
+        " --set cycles=3 --set ramp_share=0.30000000000000004 --set word_keep_rate=1.0"
     )  # fmt: skip
 
 

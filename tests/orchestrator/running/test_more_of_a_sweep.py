@@ -11,6 +11,7 @@ from orchestrator.running.folder import RESUME, extended, prepare_folder, saved_
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.sweep_process import HALVING, Sweep, reader, write_corpus
+from trainables.training.presets import EMBEDDED
 
 
 def test_the_spec_with_more(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_the_spec_with_more(tmp_path: Path) -> None:
     began = prepare_folder(SweepSpec.load(file, storage))
     longer = extended("s", 2, {**storage, "variants": "annealed, cyclical"})
     assert (longer.trials, list(longer.variants)) == (5, ["cyclical", "annealed"])
-    assert longer.variants["cyclical"].knobs == {"cycles": 2}
+    assert longer.variants["cyclical"].knobs == {"cycles": 2, **EMBEDDED.by_variant["cyclical"]}
     same = {"trials", "variants"}
     assert longer.model_dump(exclude=same) == began.model_dump(exclude=same)
     assert saved_spec("s", storage, None, RESUME) == longer  # what a plain resume goes on with

@@ -38,7 +38,7 @@ def test_more_trials_and_a_variant_go_on_from_what_was_trained(tmp_path: Path, s
 
 
 def test_what_earlier_sweeps_know_is_not_asked_for_again() -> None:
-    default = {"cycles": 4, "ramp_share": 0.5, "word_keep_rate": 1.0}
+    default = {"cycles": 4, "word_keep_rate": 1.0}
     known = [Known("cyclical", default, -1.0, 2.0), Known("cyclical", {**default, "cycles": 2}, 0.5, 0.1)]
     searcher = SweepSearcher(plan_of(variants="cyclical", trials=4, replicates=0))
     searcher.learn(known)
@@ -58,7 +58,7 @@ def test_what_is_known_steers_the_search() -> None:
     known = [
         Known(
             "cyclical",
-            {"cycles": 1 + number % 10, "ramp_share": 0.3 + 0.02 * number, "word_keep_rate": number / 30},
+            {"cycles": 1 + number % 10, "word_keep_rate": number / 30},
             -2.0 - 4 * number / 30,
             2.0,
         )

@@ -167,7 +167,7 @@ def test_the_best_is_the_one_with_the_largest_gain_over_its_own_decoder(tmp_path
 
 
 def test_the_default_comes_first_where_it_lies_in_the_ranges() -> None:
-    default = {"cycles": 4, "ramp_share": 0.5}
+    default = {"cycles": 4, "word_keep_rate": 1.0}
     first = after_baselines(SweepSearcher(plan_of(variants="cyclical"))).suggest("c")
     assert {knob: first["knobs"][knob] for knob in default} == default
     (plan,) = plan_of(variants="cyclical").variants
