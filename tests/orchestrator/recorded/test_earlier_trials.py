@@ -48,7 +48,7 @@ def test_trials_that_the_search_could_ask_for(tmp_path: Path) -> None:
         result("t0", "cyclical", "trial", 12.0, fixed=usual, **CYCLICAL),
         result("t1", "cyclical", "trial", 11.0, fixed=usual, **{**CYCLICAL, "cycles": 40}),  # out of range
         result("t2", "cyclical", "trial", 11.0, fixed={**usual, "dropout": 0.9}, **CYCLICAL),  # another model
-        result("t3", "annealed", "trial", 11.0, fixed=usual, kl_start=0.1),  # not searched here
+        result("t3", "annealed", "trial", 11.0, fixed=baseline, kl_start=0.1),  # not searched here
         result("r0", "cyclical", "replicate", 11.0, fixed=usual, **CYCLICAL),
     ])  # fmt: skip
     with pytest.raises(SpecError, match="must have this sweep's length, 5 epochs, got 4"):
