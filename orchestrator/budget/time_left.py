@@ -180,9 +180,7 @@ def _pace(trials: Sequence[TrialCost]) -> float:
 def _pace_of_others(plan: TrialPlan, known: Sequence[TrialCost]) -> float:
     """That of the other variants; where only a baseline has run, without its lack of an encoder."""
     others = [trial for trial in known if trial.plan.variant != BASELINE]
-    if others or plan.variant == BASELINE:
-        return _pace(others or known)
-    return _pace(known) / plan.build().encoder.decoder_share
+    return _pace(others) if others else _pace(known) / plan.build().encoder.decoder_share
 
 
 def _mean(values: Iterable[float], otherwise: float) -> float:

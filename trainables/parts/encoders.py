@@ -1,5 +1,8 @@
 """Encoders: a sentence to one hidden vector.
 
+All sentences of a batch are equally long: nothing is padded, and the last state and the mean are those of
+words alone.
+
 Shape suffixes: B sentences, T tokens with `<s>` and `</s>`, H hidden.
 """
 

@@ -37,11 +37,10 @@ class Preset:
         """Those that `variant` has, with this preset's parts in its slots, but for its `own`. A slot that it
         leaves empty stays empty: a language model has no encoder."""
         every = {**self.knobs, **self.by_variant.get(variant.name, {})}
-        present = variant.knobs()
-        empty = {slot for slot in variant.slots() if present[slot] == "none"}
-        wanted = {knob: value for knob, value in every.items() if knob not in {*own, *empty}}
-        slots = variant.slots().keys() & wanted.keys()
-        known = variant.with_knobs({slot: wanted[slot] for slot in slots}).knobs()
+        present, slots = variant.knobs(), variant.slots().keys()
+        kept = {*own, *(slot for slot in slots if present[slot] == "none")}
+        wanted = {knob: value for knob, value in every.items() if knob not in kept}
+        known = variant.with_knobs({slot: wanted[slot] for slot in slots & wanted.keys()}).knobs()
         return {knob: value for knob, value in wanted.items() if knob in known}
 
 

@@ -46,23 +46,23 @@ def test_all_decoders_of_a_seed_before_the_next_seed() -> None:
 
 
 def test_seeds_of_searched_trials_and_replicates() -> None:
-    plan = plan_of(set=["word_keep_rate=0.9"])
+    plan = plan_of(set=["posterior_bias=false"])
     vanilla, cyclical = plan.variants
-    found = {"cycles": 3}
+    found = {"cycles": 3, "word_keep_rate": 0.25}
     assert [plan.searched_trial(vanilla, number, {}).seed for number in range(3)] == [5, 6, 7]
     trials = [plan.searched_trial(cyclical, number, found) for number in range(3)]
     assert [trial.seed for trial in trials] == [5] * 3
     assert trials[0].knobs == {
         **EMBEDDED.knobs,
         **EMBEDDED.by_variant["cyclical"],
-        "word_keep_rate": 0.9,
+        "posterior_bias": False,
         **found,
     }
-    assert trials[0].searched == ("cycles",)
+    assert trials[0].searched == ("cycles", "word_keep_rate")
     again = [plan.replicate(trials[0], number) for number in range(2)]
     assert [trial.seed for trial in again] == [6, 7]  # none that took part in the search
     assert {trial.kind for trial in again} == {"replicate"}
-    assert {trial.label for trial in again} == {"cycles=3"}
+    assert {trial.label for trial in again} == {"cycles=3 word_keep_rate=0.25"}
 
 
 @pytest.mark.parametrize("value", [0.123456, 3, "logistic", 1.0, 1e-5])
