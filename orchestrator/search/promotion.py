@@ -27,7 +27,9 @@ class Promotion(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """After a restart Tune takes what had paused for pending, and what had been given up while it paused
-        too; the searcher knows better."""
+        too; the searcher knows better. And it remembers what was to become of a trial that was being saved
+        as the driver stopped: it would carry that out at the trial's next save, wherever that one stands."""
+        tune_controller._tune_controller._cached_trial_decisions.pop(trial.trial_id, None)
         self._trials[trial.trial_id] = trial
         self._number[trial.trial_id] = len(self._number)
         ended = trial.status in (Trial.TERMINATED, Trial.ERROR) and _has_result(trial)
