@@ -38,6 +38,7 @@ trials: 2
 epochs: 2
 baseline_seeds: 2
 replicates: 2
+max_replicates: 2
 max_concurrent: 2
 models: all
 final_iw_samples: 20

@@ -34,6 +34,7 @@ trials: 2
 epochs: 8
 baseline_seeds: 2
 replicates: 2
+max_replicates: 2
 max_sentences: 1200
 max_concurrent: 2
 corpus: text.txt

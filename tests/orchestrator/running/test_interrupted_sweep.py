@@ -27,7 +27,7 @@ from tests.sweep_process import (
 
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
-    *("--replicates", "2", "--max-sentences", "700", "--name", "s"),
+    *("--replicates", "2", "--max-replicates", "2", "--max-sentences", "700", "--name", "s"),
 )  # ten trials of some seconds
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
 

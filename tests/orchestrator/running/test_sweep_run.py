@@ -124,7 +124,8 @@ def test_a_snapshot_that_a_renamed_file_spoilt_is_not_worth_saying() -> None:
 def test_a_killed_trial_is_tried_again_then_fails_then_counts_after_a_resume(tmp_path: Path) -> None:
     arguments = (
         *("--variants", "cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "1"),
-        *("--replicates", "1", "--max-sentences", "700", "--max-concurrent", "1", "--name", "s"),
+        *("--replicates", "1", "--max-replicates", "1", "--max-sentences", "700"),
+        *("--max-concurrent", "1", "--name", "s"),
     )
     once = Sweep(tmp_path)
     with once.started(*arguments) as process:

@@ -34,6 +34,7 @@ trials: 3
 epochs: 3
 baseline_seeds: 2
 replicates: 2
+max_replicates: 2
 max_concurrent: 2
 final_iw_samples: 20
 final_iw_sentences: 5

@@ -1,5 +1,5 @@
-"""What Tune had decided of a trial that was being saved when the sweep was interrupted, and remembers: under a
-real Ray Tune, with trials that count their epochs and train nothing."""
+"""What Tune had decided of a trial that was being saved when the sweep was interrupted, and remembers: under
+a real Ray Tune, with trials that count their epochs and train nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class Counts(tune.Trainable):
         result = {"epoch": self.epoch, "metrics": {}}
         if self.epoch < EPOCHS:
             return result | {"standing": {"behind": self.epoch, "nll": 1.0, "kl": 1.0}}
-        return result | {"final": {f"best/{name}": 1.0 for name in ("nll", "kl", "nll_plus_kl")}, "done": True}
+        final = {f"best/{name}": 1.0 for name in ("nll", "kl", "nll_plus_kl")}
+        return result | {"final": final, "done": True}
 
     def save_checkpoint(self, folder):
         Path(folder, CHECKPOINT).write_text(str(self.epoch))
