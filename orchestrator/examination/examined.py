@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.examination.probe import Probe, probe
+from orchestrator.examination.probe import Probe
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.common.metrics import standard_error
 from trainables.evaluation.examination import Examination
@@ -48,6 +48,8 @@ class Examined:
         """From what a worker sent; probes the posterior means."""
         known = None
         if found.train is not None and found.test is not None:
+            from orchestrator.examination.readings import probe  # two seconds
+
             train, test = found.train, found.test
             known = probe(train.mean_ND, train.labels_N, test.mean_ND, test.labels_N)
         weighted = found.weighted

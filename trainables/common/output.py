@@ -6,6 +6,7 @@ The commands are run through `run`, before help is shown or an option is read.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -86,6 +87,8 @@ def run(command: Callable[[], object]) -> None:
         if streams[0].lost and not end.code:
             raise SystemExit(OUTPUT_LOST) from None
         raise
+    finally:
+        gc.freeze()  # else the interpreter looks for garbage in all that was imported, for seconds, at its end
 
 
 def as_ctrl_c(*_: object) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from orchestrator.examination.probe import Features, Labels, naming, probe
+from orchestrator.examination.readings import Features, Labels, naming, probe
 
 
 def planted(
