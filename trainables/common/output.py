@@ -88,7 +88,7 @@ def run(command: Callable[[], object]) -> None:
             raise SystemExit(OUTPUT_LOST) from None
         raise
     finally:
-        gc.freeze()  # else the interpreter looks for garbage in all that was imported, for seconds, at its end
+        gc.freeze()  # else the interpreter ends with seconds of looking for garbage in what was imported
 
 
 def as_ctrl_c(*_: object) -> None:
