@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.evaluation.examination import Examination, Request, examine
 from trainables.evaluation.trained_model import TrainedModel
+from trainables.saves import Saves
 from trainables.text.splits import Corpus
 from trainables.training.collapse import COLLAPSED
 from trainables.training.loop import DivergedError, Training
@@ -29,7 +31,8 @@ SPOT_NOTICE = Path("/tmp/spot-notice")
 @dataclass(frozen=True)
 class TrialSettings:
     """What all trials of a sweep share: length, device, the part of a GPU that they begin with, effort of the
-    final IW-NLL, and after how many dead epochs a searched trial is stopped."""
+    final IW-NLL, after how many dead epochs a searched trial is stopped, and the epochs from one save to the
+    next (see `Saves`)."""
 
     epochs: int
     max_epochs: int | None = None
@@ -39,6 +42,7 @@ class TrialSettings:
     iw_samples: int = 100
     iw_sentences: int = 200
     collapse_patience: int | None = None
+    epochs_a_save: int = 1
 
 
 class TextVAETrainable(tune.Trainable):
@@ -89,11 +93,13 @@ class TextVAETrainable(tune.Trainable):
         partial = target.with_suffix(".partial")
         torch.save(self.training.state(), partial)
         os.replace(partial, target)
+        self._note_save()
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
         """Continues from the checkpoint's folder."""
         assert isinstance(checkpoint, str)
         self.training.restore(_load(checkpoint))
+        self._note_save()
 
     def cleanup(self) -> None:
         """Frees the model, on a GPU too."""
@@ -112,6 +118,10 @@ class TextVAETrainable(tune.Trainable):
             seed=config["seed"],
             device=self.settings.device,
         )
+        self._note_save()
+
+    def _note_save(self) -> None:
+        self.saves = Saves(self.settings.epochs_a_save, self.training.epoch)
 
     def _epoch(self) -> dict[str, Any]:
         # A training that had ended when its trial was lost: what it came to is reported once more.
@@ -124,7 +134,8 @@ class TextVAETrainable(tune.Trainable):
             result |= {"final": final.named(), "losses_N": final.losses_N, "done": True}
             result["history"] = self._history()
             return result
-        result |= self._standing() | ({SHOULD_CHECKPOINT: True} if SPOT_NOTICE.exists() else {})
+        due = self.saves.due(epoch.epoch, time.monotonic()) or SPOT_NOTICE.exists()
+        result |= self._standing() | ({SHOULD_CHECKPOINT: True} if due else {})
         if self._collapsed:
             reason = (
                 f"no KL and no active unit for {self.settings.collapse_patience} epochs at the whole weight"

@@ -52,11 +52,7 @@ def run_trials(
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MANY))
     resumed = resume and _has_state(f"{spec.checkpoint_folder}/{TUNE_FOLDER}")
     again = tune.ResumeConfig.ResumeType.RESUME
-    kept = partial(
-        tune.CheckpointConfig,
-        checkpoint_frequency=max(1, spec.epochs.planned // CHECKPOINTS_A_TRIAL),
-        checkpoint_at_end=True,
-    )
+    kept = partial(tune.CheckpointConfig, checkpoint_at_end=True)  # before that the trial says when
     checkpoints = Checkpoints(kept(num_to_keep=1))
     # The state of all trials is written this often, so that 1,000 trials do not keep the driver busy with it.
     period = max(LEAST_PERIOD_S, sum(searcher.plan.planned().values()) * PERIOD_A_TRIAL_S)
@@ -104,6 +100,7 @@ def _settings(spec: SweepSpec) -> TrialSettings:
         iw_samples=spec.iw_samples,
         iw_sentences=spec.iw_sentences,
         collapse_patience=spec.search.collapse_patience,
+        epochs_a_save=max(1, spec.epochs.planned // CHECKPOINTS_A_TRIAL),
     )
 
 

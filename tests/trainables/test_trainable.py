@@ -10,6 +10,7 @@ import pytest
 import torch
 from ray.tune.result import SHOULD_CHECKPOINT
 
+from trainables import saves
 from trainables import trainable as trainable_module
 from trainables.text.splits import Corpus
 from trainables.trainable import CHECKPOINT, TextVAETrainable, TrialSettings
@@ -213,6 +214,23 @@ def test_under_a_spot_notice_every_epoch_is_saved(
     notice.touch()
     asked += [trainable.train().get(SHOULD_CHECKPOINT) for _ in range(2)]
     assert asked == [False, True, True]
+
+
+def test_it_asks_to_be_saved_so_many_epochs_after_the_last_save(
+    varied: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(saves, "LEAST_S", 0.0)
+    settings = TrialSettings(epochs=9, iw_samples=3, iw_sentences=9, epochs_a_save=3)
+    trainable, asked = started(varied, config(), settings), []
+    for _ in range(5):
+        asked.append(SHOULD_CHECKPOINT in trainable.train())
+        if asked[-1]:
+            trainable.save(str(tmp_path))
+    assert asked == [False, False, True, False, False]
+    trainable.restore(str(tmp_path))  # it stands at epoch 3, where it was saved
+    assert [SHOULD_CHECKPOINT in trainable.train() for _ in range(3)] == [False, False, True]
+    trainable.reset(config())
+    assert [SHOULD_CHECKPOINT in trainable.train() for _ in range(3)] == [False, False, True]
 
 
 def test_a_searched_trial_that_has_collapsed_is_stopped(varied: Corpus) -> None:
