@@ -102,7 +102,8 @@ class Forecast:
     def _seconds(self, more: Mapping[str, int]) -> float:
         counts = {each.variant: each.trials + more.get(each.variant, 0) for each in self.variants}
         seconds = {each.variant: each.trial_seconds for each in self.variants}
-        trials = makespan([], in_turns(counts, seconds, {}), self.slots)
+        turns = (seconds[variant] for variant, _ in in_turns(counts, {}))
+        trials = makespan([], turns, self.slots)
         examined = [
             each.examination_seconds
             for each in self.variants

@@ -2,11 +2,13 @@
 
 An epoch of aggressive training takes some 40 times as many steps as another, so no trial is extrapolated
 from its epochs: the estimate counts steps. What it needs to know it learns, each variant by itself: seconds
-a step, steps an epoch, inner steps an update, and the seconds of a trial that are no training.
+a step, steps an epoch, inner steps an update, and the seconds of a trial that are no training. Where
+validation ends trainings, those that collapse are the shorter ones, and what is run again is none of these.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,13 +56,19 @@ class Spent:
 
 @dataclass(frozen=True)
 class TrialCost:
-    """A trial and what it has cost; `other` are its seconds beside the epochs, None while it runs, and
-    `waited` those since its last epoch (or its start)."""
+    """A trial and what it has cost; `other` are its seconds beside the epochs, None while it runs, `waited`
+    those since its last epoch (or its start), and `loss` its NLL + KL once it has ended."""
 
     plan: TrialPlan
     spent: Spent
     other: float | None = None
     waited: float = 0.0
+    loss: float = math.inf
+
+    @property
+    def again(self) -> bool:
+        """Whether it is the best of its variant once more."""
+        return self.plan.kind == "replicate"
 
     @property
     def steps(self) -> int:
@@ -85,6 +93,7 @@ class TimeLeft:
         typical: a plan for each variant, of which nothing else may be known.
         slots: trials at a time.
         earlier: epochs of a training in earlier sweeps, by variant, where they are known.
+        repeats: how many of the planned ones are the best of their variant once more, by variant; its last.
     """
 
     epochs: int
@@ -93,6 +102,7 @@ class TimeLeft:
     typical: Mapping[str, TrialPlan]
     slots: int
     earlier: Mapping[str, float] = field(default_factory=dict)
+    repeats: Mapping[str, int] = field(default_factory=dict)
 
     def seconds(self, trials: Sequence[TrialCost]) -> float | None:
         """Until the last trial ends; None before any epoch has ended."""
@@ -106,12 +116,16 @@ class TimeLeft:
             if trial.other is None
         ]
         begun = Counter(trial.plan.variant for trial in trials)
-        seconds = {variant: costs[variant].whole() for variant in self.planned}
-        return makespan(running, in_turns(self.planned, seconds, begun), self.slots)
+        to_come = (
+            costs[variant].whole(again=number >= self.planned[variant] - self.repeats.get(variant, 0))
+            for variant, number in in_turns(self.planned, begun)
+        )
+        return makespan(running, to_come, self.slots)
 
     def _cost(self, variant: str, known: Sequence[TrialCost]) -> _Cost:
         own = [trial for trial in known if trial.plan.variant == variant]
         first = TrialCost(self.typical[variant], Spent())  # so that not all hangs on one trial
+        epochs, epochs_again = self._epochs(variant, [trial for trial in known if trial.other is not None])
         return _Cost(
             pace=_pace(own) if own else _pace_of_others(self.typical[variant], known),
             updates=_mean((trial.spent.updates / trial.spent.epochs for trial in own or known), 0.0),
@@ -126,7 +140,8 @@ class TimeLeft:
                 INNER_STEPS,
             ),
             phase=_mean((trial.aggressive_epochs for trial in (first, *own)), 0.0),
-            epochs=self._epochs(variant, [trial for trial in known if trial.other is not None]),
+            epochs=epochs,
+            epochs_again=epochs_again,
             other=_mean((trial.other for trial in known if trial.other is not None), 0.0),
         )
 
@@ -134,38 +149,49 @@ class TimeLeft:
         """How far a trial is: "7/12", or "7" where nobody knows of how many."""
         return f"{epochs}/{self.epochs}" if self.epochs == self.most else str(epochs)
 
-    def _epochs(self, variant: str, ended: Sequence[TrialCost]) -> float:
-        """Those of its own trials; before one has ended a guess, as far off as those for others were."""
+    def _epochs(self, variant: str, ended: Sequence[TrialCost]) -> tuple[float, float]:
+        """Those of its trials, and of its best once more: as many as what has been run again had, or else the
+        best so far; before one has ended a guess."""
         if self.epochs == self.most:
-            return self.epochs
+            return self.epochs, self.epochs
+        own = [trial for trial in ended if trial.plan.variant == variant]
+        searched, again = ([trial for trial in own if trial.again is is_again] for is_again in (False, True))
+        best = sorted(searched, key=lambda trial: trial.loss)[:1]
+        return (
+            _mean((trial.spent.epochs for trial in searched), self._guess(variant, ended, best=False)),
+            _mean((trial.spent.epochs for trial in again or best), self._guess(variant, ended, best=True)),
+        )
 
-        def guess(variant: str) -> float:
-            return self.earlier.get(variant) or costs.epochs_of(variant)
-
+    def _guess(self, variant: str, ended: Sequence[TrialCost], *, best: bool) -> float:
+        """As far off as those for what has ended were."""
         costs = Costs(Length(planned=self.epochs, most=self.most))
-        own = [trial.spent.epochs for trial in ended if trial.plan.variant == variant]
-        off = _mean((trial.spent.epochs / guess(trial.plan.variant) for trial in ended), 1.0)
-        return _mean(own, min(float(self.most), off * guess(variant)))
+
+        def guess(variant: str, *, best: bool) -> float:
+            return self.earlier.get(variant) or costs.epochs_of(variant, best=best)
+
+        off = (trial.spent.epochs / guess(trial.plan.variant, best=trial.again) for trial in ended)
+        return min(float(self.most), _mean(off, 1.0) * guess(variant, best=best))
 
 
 @dataclass(frozen=True)
 class _Cost:
     """What a trial of a variant costs: seconds a step, updates an epoch, inner steps an update, aggressive
-    epochs, epochs in all, seconds that are no training."""
+    epochs, epochs in all and those of the best once more, seconds that are no training."""
 
     pace: float
     updates: float
     inner: float
     phase: float
     epochs: float
+    epochs_again: float
     other: float
 
-    def whole(self) -> float:
-        return self._seconds(self.epochs, self.phase)
+    def whole(self, *, again: bool) -> float:
+        return self._seconds(self.epochs_again if again else self.epochs, self.phase)
 
     def left(self, trial: TrialCost) -> float:
         return self._seconds(
-            max(0.0, self.epochs - trial.spent.epochs),
+            max(0.0, (self.epochs_again if trial.again else self.epochs) - trial.spent.epochs),
             trial.aggressive_epochs - trial.spent.aggressive_epochs,
         )
 

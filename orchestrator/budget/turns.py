@@ -11,17 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from trainables.variants import BASELINE
 
 
-def in_turns(
-    planned: Mapping[str, int], seconds: Mapping[str, float], begun: Mapping[str, int]
-) -> list[float]:
-    """Seconds of the trials that have not begun, in the order in which they will: the baselines first, then
-    the variants in turns. All arguments are by variant; of one that is not in `begun` none has."""
+def in_turns(planned: Mapping[str, int], begun: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Variant and number within it of the trials that have not begun, in the order in which they will: the
+    baselines first, then the variants in turns. Both arguments are by variant; of one that is not in `begun`
+    none has."""
     places = [
-        (variant != BASELINE, number / count, seconds[variant])
+        (variant != BASELINE, number / count, variant, number)
         for variant, count in planned.items()
         for number in range(begun.get(variant, 0), count)
     ]
-    return [each for *_, each in sorted(places)]
+    return [(variant, number) for _, _, variant, number in sorted(places, key=lambda place: place[:2])]
 
 
 def makespan(running: Sequence[float], to_come: Iterable[float], slots: int) -> float:

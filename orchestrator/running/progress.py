@@ -96,7 +96,12 @@ class SweepProgress:
         """Of the training, see `TimeLeft`; None before anything is known."""
         now = time.monotonic()
         costs = [
-            TrialCost(trial.plan, trial.spent, max(0.0, trial.seconds - trial.spent.seconds))
+            TrialCost(
+                trial.plan,
+                trial.spent,
+                max(0.0, trial.seconds - trial.spent.seconds),
+                loss=math.inf if trial.nll_plus_kl is None else trial.nll_plus_kl,
+            )
             for trial in self.finished.values()
         ]
         costs += [  # most of those that pause will not go on

@@ -183,6 +183,7 @@ class SweepRun:
             self.plan.typical(),
             self.slots.fit,
             EarlierLengths.of(self.spec, self.plan, self.corpus).epochs if free else {},
+            {each.variant: self.plan.repeats(each) for each in self.plan.variants},
         )
         progress = SweepProgress(self.spec.name, left)
 

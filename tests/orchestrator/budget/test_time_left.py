@@ -108,6 +108,26 @@ def test_a_guess_is_as_far_off_as_those_for_other_variants_were() -> None:
     assert left([baseline], most=30, language_model=1, vanilla=1) == pytest.approx(30 * 10 * step)
 
 
+def test_the_best_once_more_is_as_long_as_the_best() -> None:
+    """Of two that have ended the better one took 30 epochs, 10 updates each, 0.2 s an update. The one that runs
+    it once more comes to 30, too, and once it has ended with 36 so do the others."""
+    worse = TrialCost(VANILLA, Spent(20, 200, 0, 40.0), other=0.0, loss=5.0)
+    better = TrialCost(VANILLA, Spent(30, 300, 0, 60.0), other=0.0, loss=4.0)
+    plan = TrialPlan("vanilla", "replicate", {}, 1)
+
+    def seconds(*trials: TrialCost, planned: int = 4) -> float | None:
+        repeats = {"vanilla": 2}
+        return TimeLeft(10, 40, {"vanilla": planned}, TYPICAL, 1, {}, repeats).seconds(trials)
+
+    assert seconds(worse, better) == pytest.approx(2 * 60.0)
+    assert seconds(worse, better, planned=5) == pytest.approx(2 * 60.0 + 50.0)  # a searched one: 25 epochs
+    running = TrialCost(plan, Spent(5, 50, 0, 10.0))
+    assert seconds(worse, better, running) == pytest.approx(50.0 + 60.0)
+    done = TrialCost(plan, Spent(36, 360, 0, 72.0), other=0.0)
+    assert seconds(worse, better, done) == pytest.approx(72.0)
+    assert seconds(TrialCost(plan, Spent(4, 40, 0, 8.0)), planned=1) == pytest.approx(2.0 * (3.0 * 10 - 4))
+
+
 def test_earlier_sweeps_are_the_guess() -> None:
     """Of vanilla 40 epochs are known from elsewhere; this sweep's baseline took half of what was guessed."""
     running = TrialCost(VANILLA, Spent(4, 40, 0, 8.0))
