@@ -109,8 +109,8 @@ def test_a_guess_is_as_far_off_as_those_for_other_variants_were() -> None:
 
 
 def test_the_best_once_more_is_as_long_as_the_best() -> None:
-    """Of two that have ended the better one took 30 epochs, 10 updates each, 0.2 s an update. The one that runs
-    it once more comes to 30, too, and once it has ended with 36 so do the others."""
+    """Of two that have ended the better one took 30 epochs, 10 updates each, 0.2 s an update. The one that is
+    the same once more comes to 30, too, and once it has ended with 36 so do the others."""
     worse = TrialCost(VANILLA, Spent(20, 200, 0, 40.0), other=0.0, loss=5.0)
     better = TrialCost(VANILLA, Spent(30, 300, 0, 60.0), other=0.0, loss=4.0)
     plan = TrialPlan("vanilla", "replicate", {}, 1)
