@@ -278,6 +278,7 @@ def test_through_a_server_as_from_the_database(folder: Path) -> None:
     assert_same(Report.of("t", found.results, found.entropy_floor), Report.of("t", direct, 9.0))
 
 
+@pytest.mark.slow
 def test_a_report_of_a_real_sweep_equals_its_own(small: tuple[Sweep, list[str]], tmp_path: Path) -> None:
     sweep, _ = small
     found = read(sweep.folder)
