@@ -1,11 +1,15 @@
-"""The estimate of the time left: by hand, and on the record of a whole sweep.
+"""The estimate of the time left: by hand, and on the records of whole sweeps.
 
-`default_sweep.csv` is the default sweep on two cores, as its MLflow has it: a row an epoch.
+The files beside this one are default sweeps on two cores, as their MLflow has them, a row an epoch: one whose
+trainings end as validation says, as they do today, and one of 12 epochs a trial, of an earlier version.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,7 +24,17 @@ VANILLA = TrialPlan("vanilla", "trial", {}, 1)
 AGGRESSIVE = TrialPlan("aggressive", "trial", {"aggressive_epochs": 2}, 1)
 """Typical too."""
 TYPICAL = {plan.variant: plan for plan in (BASELINE, VANILLA, AGGRESSIVE)}
-RECORD = Path(__file__).with_name("default_sweep.csv")
+HERE = Path(__file__).parent
+SEARCHED = ("annealed", "dilated", "cyclical", "aggressive")
+PLANNED = {"language_model": 10, "vanilla": 3, "annealed": 6, "dilated": 6, "cyclical": 6, "aggressive": 4}
+FIXED_LENGTH = {
+    "language_model": 9,
+    "vanilla": 4,
+    "annealed": 7,
+    "dilated": 7,
+    "cyclical": 7,
+    "aggressive": 7,
+}
 
 
 def left(
@@ -151,16 +165,38 @@ def costs_at(record: pd.DataFrame, now: float) -> list[TrialCost]:
             spent = spent.after(int(row.epoch), metrics)
         since = max(first.begin, trial["at"][trial["at"] <= now].max() if spent.epochs else first.begin)
         other = first.end - first.begin - spent.seconds if first.end <= now else None
-        costs.append(TrialCost(TrialPlan(first.variant, first.kind, knobs, 1), spent, other, now - since))
+        plan, loss = TrialPlan(first.variant, first.kind, knobs, 1), first.get("loss", math.inf)
+        costs.append(TrialCost(plan, spent, other, now - since, loss))
     return costs
 
 
-def test_after_a_fifth_of_a_sweep_the_estimate_is_within_thirty_per_cent() -> None:
-    record = pd.read_csv(RECORD, comment="#")
-    planned = record.groupby("variant", sort=False).trial.nunique().to_dict()
-    typical = {variant: TrialPlan(variant, "trial", {}, 1) for variant in planned}
-    typical["aggressive"] = TrialPlan("aggressive", "trial", {"aggressive_epochs": 1}, 1)
-    estimate = TimeLeft(int(record.epoch.max()), int(record.epoch.max()), planned, typical, 2)
+def of_the_plan(record: pd.DataFrame, planned: Mapping[str, int]) -> pd.DataFrame:
+    """Without the seeds that came on top because the test had not decided: these nobody foresees."""
+    trials = record.groupby("trial").variant.first()
+    number = trials.groupby(trials).cumcount()
+    return record[record.trial.map(number < trials.map(planned))]
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "most", "planned", "repeats", "knobs"),
+    [
+        ("fixed_length_sweep.csv", 12, 12, FIXED_LENGTH, {}, {}),
+        ("default_sweep.csv", 20, 100, PLANNED, dict.fromkeys(SEARCHED, 3), {"encoder": "pooled"}),
+    ],
+)
+def test_after_a_fifth_of_a_sweep_the_estimate_is_within_thirty_per_cent(
+    name: str,
+    epochs: int,
+    most: int,
+    planned: Mapping[str, int],
+    repeats: Mapping[str, int],
+    knobs: Mapping[str, Any],
+) -> None:
+    record = of_the_plan(pd.read_csv(HERE / name, comment="#"), planned)
+    assert record.groupby("variant").trial.nunique().to_dict() == planned
+    own = {"language_model": {}, "aggressive": {**knobs, "aggressive_epochs": 1}}
+    typical = {each: TrialPlan(each, "trial", own.get(each, knobs), 1) for each in planned}
+    estimate = TimeLeft(epochs, most, planned, typical, 2, {}, repeats)
     begin, end = record.begin.min(), record.end.max()
     wrong = {}
     for part in range(20, 96):
