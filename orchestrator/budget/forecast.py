@@ -68,7 +68,7 @@ class Forecast:
             tuple(
                 _variant(
                     paces[name],
-                    (trained or {}).get(name) or plan.costs.guess(typical[name]),
+                    (trained or {}).get(name) or plan.costs.guess(typical[name], repeats[name] / trials),
                     name,
                     trials,
                     max(1, repeats[name]),

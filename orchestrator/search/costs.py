@@ -45,7 +45,9 @@ class Costs:
         """Epochs of joint training that cost as much as the trial."""
         return self.guess(plan).cost
 
-    def guess(self, plan: TrialPlan) -> Trained:
-        """What the trial will take, as far as anyone can say before one of its variant has ended."""
-        epochs = self.epochs_of(plan.variant)
+    def guess(self, plan: TrialPlan, again: float = 0.0) -> Trained:
+        """What the trial will take, as far as anyone can say before one of its variant has ended; on average,
+        where that share of the trials is the variant's best once more."""
+        variant = plan.variant
+        epochs = (1 - again) * self.epochs_of(variant) + again * self.epochs_of(variant, best=True)
         return Trained(epochs, epochs + INNER_STEPS * min(float(plan.build().updates.phase), epochs))

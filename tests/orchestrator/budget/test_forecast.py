@@ -63,6 +63,13 @@ def test_what_trainings_have_taken() -> None:
     assert [each.epochs for each in found.variants] == [10, 4, 5]
 
 
+def test_what_validation_ends_is_guessed() -> None:
+    # Of 20 planned epochs the baseline takes 1.8 times as many. Of three trials of cyclical two are searched,
+    # of 2.5 times as many, and one is the best of them once more, of 3 times as many.
+    found = forecast(1, epochs="auto")
+    assert [each.epochs for each in found.variants] == pytest.approx([36, (50 + 50 + 60) / 3, 55])
+
+
 def test_several_at_a_time() -> None:
     # Two baselines (17, 17), then in turns cyclical, aggressive (at 0), cyclical (1/3), aggressive (1/2),
     # cyclical (2/3) on two slots: they begin at 17 17 34 51 79 and the last ends at 113.
