@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests import architecture
 from tests.architecture import (
     PACKAGES,
@@ -288,3 +290,18 @@ def test_the_frontier_loads_neither_ray_nor_mlflow_nor_torch() -> None:
     analysis = "orchestrator.analysis"
     modules = [f"{analysis}.equal_compute", f"{analysis}.frontier", f"{analysis}.sweeps.comparison"]
     assert loaded(ROOT, modules, ("ray", "mlflow", "torch")) == []
+
+
+@pytest.mark.slow
+def test_a_sweep_loads_scikit_learn_only_where_there_are_labels() -> None:
+    assert loaded(ROOT, ["orchestrator.running.sweep_run"], ("mlflow", "ray", "sklearn")) == ["mlflow", "ray"]
+
+
+@pytest.mark.slow
+def test_what_a_trial_imports_is_not_looked_through_for_garbage() -> None:
+    """Some 680 times as Python comes."""
+    program = "import gc, trainables.trainable; print(sum(each['collections'] for each in gc.get_stats()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert 0 < int(done.stdout) < 30

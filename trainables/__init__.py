@@ -3,6 +3,6 @@
 
 import gc
 
-# Torch, Ray and MLflow make a million objects as they are imported, none of them garbage. To look through
+# Torch and Ray make 300,000 objects as they are imported, MLflow more, none of them garbage. To look through
 # them again and again takes a quarter of the time that a process needs to start.
 gc.set_threshold(100_000, 20, 100)
