@@ -132,7 +132,8 @@ def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
     done = sweep.run("--resume", "s", "--max-concurrent", "2")
     assert (done.returncode, done.stderr) == (0, "")
     rerun = sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines())
-    assert rerun == 8 - len(finished)
+    # Tune saves its state once a second: of what has ended since it knows nothing.
+    assert rerun - (8 - len(finished)) in (0, 1)
     assert_complete(sweep, LONGER_PLANNED, 32, lost=1)
     runs = {name: run.info for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
     assert finished <= set(runs)
