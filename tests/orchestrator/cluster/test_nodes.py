@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 SWEEP = (
-    *("--variants", "vanilla", "--trials", "6", "--epochs", "12", "--baseline-seeds", "2"),
+    *("--variants", "vanilla", "--trials", "6", "--epochs", "24", "--baseline-seeds", "2"),
     *("--max-sentences", "500", "--name", "s"),
 )
 
