@@ -109,7 +109,15 @@ class TimeLeft:
         known = [trial for trial in trials if trial.spent.updates]
         if not known:
             return None
-        costs = {variant: self._cost(variant, known) for variant in self.typical}
+        off = _mean(
+            (
+                trial.spent.epochs / self._guess(trial.plan.variant, best=trial.again)
+                for trial in known
+                if trial.other is not None
+            ),
+            1.0,
+        )
+        costs = {variant: self._cost(variant, known, off) for variant in self.typical}
         running = [
             max(0.0, costs[trial.plan.variant].left(trial) - trial.waited)
             for trial in trials
@@ -122,10 +130,12 @@ class TimeLeft:
         )
         return makespan(running, to_come, self.slots)
 
-    def _cost(self, variant: str, known: Sequence[TrialCost]) -> _Cost:
+    def _cost(self, variant: str, known: Sequence[TrialCost], off: float) -> _Cost:
+        """`off` is how many times as many epochs as guessed the trials that have ended took."""
         own = [trial for trial in known if trial.plan.variant == variant]
         first = TrialCost(self.typical[variant], Spent())  # so that not all hangs on one trial
-        epochs, epochs_again = self._epochs(variant, [trial for trial in known if trial.other is not None])
+        ended = [trial for trial in own if trial.other is not None]
+        epochs, epochs_again = self._epochs(variant, ended, off)
         return _Cost(
             pace=_pace(own) if own else _pace_of_others(self.typical[variant], known),
             updates=_mean((trial.spent.updates / trial.spent.epochs for trial in own or known), 0.0),
@@ -149,28 +159,25 @@ class TimeLeft:
         """How far a trial is: "7/12", or "7" where nobody knows of how many."""
         return f"{epochs}/{self.epochs}" if self.epochs == self.most else str(epochs)
 
-    def _epochs(self, variant: str, ended: Sequence[TrialCost]) -> tuple[float, float]:
+    def _epochs(self, variant: str, ended: Sequence[TrialCost], off: float) -> tuple[float, float]:
         """Those of its trials, and of its best once more: as many as what has been run again had, or else the
         best so far; before one has ended a guess."""
         if self.epochs == self.most:
             return self.epochs, self.epochs
-        own = [trial for trial in ended if trial.plan.variant == variant]
-        searched, again = ([trial for trial in own if trial.again is is_again] for is_again in (False, True))
-        best = sorted(searched, key=lambda trial: trial.loss)[:1]
+        again = [trial for trial in ended if trial.again]
+        searched = sorted((trial for trial in ended if not trial.again), key=lambda trial: trial.loss)
+        guess, guess_again = (
+            min(float(self.most), off * self._guess(variant, best=best)) for best in (False, True)
+        )
         return (
-            _mean((trial.spent.epochs for trial in searched), self._guess(variant, ended, best=False)),
-            _mean((trial.spent.epochs for trial in again or best), self._guess(variant, ended, best=True)),
+            _mean((trial.spent.epochs for trial in searched), guess),
+            _mean((trial.spent.epochs for trial in again or searched[:1]), guess_again),
         )
 
-    def _guess(self, variant: str, ended: Sequence[TrialCost], *, best: bool) -> float:
-        """As far off as those for what has ended were."""
-        costs = Costs(Length(planned=self.epochs, most=self.most))
-
-        def guess(variant: str, *, best: bool) -> float:
-            return self.earlier.get(variant) or costs.epochs_of(variant, best=best)
-
-        off = (trial.spent.epochs / guess(trial.plan.variant, best=trial.again) for trial in ended)
-        return min(float(self.most), _mean(off, 1.0) * guess(variant, best=best))
+    def _guess(self, variant: str, *, best: bool) -> float:
+        """Epochs of a training, as far as earlier sweeps or anyone can say."""
+        length = Length(planned=self.epochs, most=self.most)
+        return self.earlier.get(variant) or Costs(length).epochs_of(variant, best=best)
 
 
 @dataclass(frozen=True)

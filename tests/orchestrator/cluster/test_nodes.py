@@ -158,15 +158,10 @@ import sys
 from pathlib import Path
 import ray
 from ray import tune
-from ray.tune.stopper import NoopStopper
 from orchestrator.cluster.slots import Slots
 from orchestrator.running.folder import prepare_folder
-from orchestrator.search.plan import SearchPlan
-from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.trials.outcomes import Outcomes
-from orchestrator.trials.tune_trials import run_trials
-from trainables.text.grammar import embedded_corpus
+from tests.orchestrator.own_trainables import trained
 
 class Placed(tune.Trainable):
     def setup(self, config, settings=None, corpus=None):
@@ -189,10 +184,7 @@ options = {"name": "s", "variants": "vanilla", "replicates": 0, "baseline_seeds"
 options |= {"epochs": "1", "storage": "sweeps"}
 spec = prepare_folder(SweepSpec.load(Path("spec.yaml"), options))
 slots = Slots(spec, print)
-trials = run_trials(
-    spec, embedded_corpus(0, (20, 10, 10)), SweepSearcher(SearchPlan.of(spec)),
-    Outcomes(spec.checkpoint_folder), NoopStopper(), [], slots=slots, resume=False, trainable=Placed,
-)
+trials = trained(spec, Placed, slots=slots)
 nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes()}
 print(slots.fit, *("accelerator_type:A100" in nodes[trial.last_result["node"]] for trial in trials))
 """

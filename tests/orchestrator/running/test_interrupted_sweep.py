@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from tests.sweep_process import (
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
     *("--replicates", "2", "--max-replicates", "2", "--max-sentences", "700", "--name", "s"),
-)  # ten trials of some seconds
+)  # eight trials of some seconds
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
 
 
@@ -46,6 +47,16 @@ def interrupted(
         took = time.monotonic() - start
     wait_gone(below)
     return process.returncode, errors, took
+
+
+def saved(sweep: Sweep) -> int:
+    """Trials that have ended in the state that Tune has on disk; 0 while it is being written."""
+    try:
+        (state,) = (sweep.folder / "sweeps" / "s" / "tune").glob("experiment_state*.json")
+        trials = json.loads(state.read_text())["trial_data"]
+    except (OSError, ValueError):
+        return 0
+    return sum(json.loads(trial)["status"] == "TERMINATED" for trial, _ in trials)
 
 
 @pytest.mark.slow
@@ -126,14 +137,19 @@ def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
     # Epochs enough for a second process to start while the first trains.
     one_by_one = (*LONGER, "--epochs", "32", "--max-concurrent", "1")
-    status, _, _ = interrupted(sweep, 3, lambda process: process.kill(), *one_by_one)
+
+    def killed(process: subprocess.Popen[str]) -> None:
+        while saved(sweep) < 3:  # Tune saves its state once a second: what ended since would run once more
+            time.sleep(0.05)
+        process.kill()
+
+    status, _, _ = interrupted(sweep, 3, killed, *one_by_one)
     assert status == -9
     finished = {name for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
     done = sweep.run("--resume", "s", "--max-concurrent", "2")
     assert (done.returncode, done.stderr) == (0, "")
     rerun = sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines())
-    # Tune saves its state once a second: of what has ended since it knows nothing.
-    assert rerun - (8 - len(finished)) in (0, 1)
+    assert rerun == 8 - len(finished)
     assert_complete(sweep, LONGER_PLANNED, 32, lost=1)
     runs = {name: run.info for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
     assert finished <= set(runs)

@@ -17,15 +17,11 @@ import signal
 from pathlib import Path
 import ray
 from ray import tune
-from ray.tune.stopper import NoopStopper
-from orchestrator.cluster.slots import Slots
 from orchestrator.running.folder import prepare_folder
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.trials.outcomes import Outcomes
-from orchestrator.trials.tune_trials import run_trials
-from trainables.text.grammar import embedded_corpus
+from tests.orchestrator.own_trainables import trained
 from trainables.trainable import CHECKPOINT
 
 EPOCHS = 6
@@ -61,21 +57,15 @@ class Interrupts(tune.Callback):
             self.trial = trial
             signal.raise_signal(signal.SIGINT)
 
-def run(spec, searcher, callbacks, resume):
-    return run_trials(
-        spec, embedded_corpus(0, (20, 10, 10)), searcher, Outcomes(spec.checkpoint_folder), NoopStopper(),
-        callbacks, slots=Slots(spec, print), resume=resume, trainable=Counts,
-    )
-
 def interrupted_and_resumed(name, happened):
     spec = prepare_folder(SweepSpec.load(Path("spec.yaml"), {"name": name}))
     searcher = SweepSearcher(SearchPlan.of(spec))
     interrupts = Interrupts(lambda trial, result: happened(searcher, trial, result))
-    run(spec, searcher, [interrupts], False)
+    trained(spec, Counts, searcher, [interrupts])
     for folder in Path(interrupts.trial.local_path).glob("checkpoint_*"):
         shutil.rmtree(folder)
     resumed = SweepSearcher(SearchPlan.of(spec))
-    trials = run(spec, resumed, [], True)
+    trials = trained(spec, Counts, resumed, resume=True)
     (again,) = [trial for trial in trials if trial.trial_id == interrupts.trial.trial_id]
     result = again.last_result
     print(json.dumps([name, len(trials), again.status, result["epoch"], "final" in result, resumed.finished]))

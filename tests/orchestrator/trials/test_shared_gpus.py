@@ -16,15 +16,9 @@ from pathlib import Path
 import ray
 import torch
 from ray import tune
-from ray.tune.stopper import NoopStopper
-from orchestrator.cluster.slots import Slots
 from orchestrator.running.folder import prepare_folder
-from orchestrator.search.plan import SearchPlan
-from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.trials.outcomes import Outcomes
-from orchestrator.trials.tune_trials import run_trials
-from trainables.text.grammar import embedded_corpus
+from tests.orchestrator.own_trainables import trained
 
 class Large(tune.Trainable):
     def setup(self, config, settings=None, corpus=None):
@@ -54,15 +48,8 @@ Path("spec.yaml").write_text(
 )
 spec = prepare_folder(SweepSpec.load(Path("spec.yaml"), {"trials": 3}))
 
-def trained(trials, resume):
-    asked = spec.model_copy(update={"trials": trials})
-    return run_trials(
-        asked, embedded_corpus(0, (20, 10, 10)), SweepSearcher(SearchPlan.of(asked)),
-        Outcomes(spec.checkpoint_folder), NoopStopper(), [], slots=Slots(asked, print), resume=resume,
-        trainable=Large,
-    )
-
-for trial in [*trained(3, False), trained(4, True)[-1]]:
+begun = trained(spec, Large)
+for trial in [*begun, trained(spec.model_copy(update={"trials": 4}), Large, resume=True)[-1]]:
     knobs, result = trial.config["knobs"], trial.last_result
     print(json.dumps([
         trial.config["variant"], knobs.get("hidden_size"), knobs.get("learning_rate"), trial.status,
