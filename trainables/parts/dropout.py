@@ -31,5 +31,6 @@ class Dropout(nn.Module):
             return functional.dropout(x, self.p)
         dropped = min(round(self.p * _VALUES), _VALUES - 1)
         words = torch.empty(-(-x.numel() // _A_WORD), dtype=torch.int64).random_(-(2**63), None)
-        kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - _VALUES // 2
-        return x * kept.to(x.dtype).mul_(_VALUES / (_VALUES - dropped))
+        kept = torch.empty_like(x)  # as numbers: a mask of truth values costs three times the time
+        torch.ge(words.view(torch.int16)[: x.numel()].view(x.shape), dropped - _VALUES // 2, out=kept)
+        return x * kept.mul_(_VALUES / (_VALUES - dropped))
