@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import resource
@@ -26,6 +27,9 @@ SECONDS = 1.5
 """So long steps are timed, after the first ones, which are slower."""
 _FIRST = 3
 _SENTENCES = 20
+_SAMPLED = 1 / 3
+"""Of the samples of z that an examination may take, where it ends when they suffice: a guess, as an untrained
+model needs few."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,10 @@ def probe(plan: TrialPlan, spec: SweepSpec, corpus: Corpus) -> Pace:
     evaluate(model, corpus.valid, place)
     evaluation = _now(place) - begin
     split = corpus.test
+    final = math.ceil(spec.final_iw_samples * (_SAMPLED if spec.final_iw_tolerance else 1))
     weighted = {
         samples: _weighted(training, samples, min(_SENTENCES, len(split)))
-        for samples in (spec.iw_samples, spec.final_iw_samples)
+        for samples in (spec.iw_samples, final)
     }
     sentences = min(spec.iw_sentences, len(split))
     examined = min(spec.final_iw_sentences or len(split), len(split))
@@ -99,7 +104,7 @@ def probe(plan: TrialPlan, spec: SweepSpec, corpus: Corpus) -> Pace:
         training.steps_per_epoch,
         evaluation,
         2 * evaluation + weighted[spec.iw_samples] * sentences,
-        weighted[spec.final_iw_samples] * examined,
+        weighted[final] * examined,
         _memory(place),
     )
 

@@ -104,7 +104,8 @@ def kept(spec: SweepSpec, corpus: Corpus) -> dict[str, Examined]:
             examined = _FORMAT.validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        effort = examined.test_sentences, examined.samples
-        if effort == (most, spec.final_iw_samples) and len(examined.iw_nll_N) in enough:
+        fewer = spec.final_iw_tolerance > 0 and examined.samples < spec.final_iw_samples
+        sampled = fewer or examined.samples == spec.final_iw_samples
+        if examined.test_sentences == most and sampled and len(examined.iw_nll_N) in enough:
             found[examined.trial_id] = examined
     return found

@@ -106,6 +106,7 @@ class Examiner:
             iw_samples=self.spec.final_iw_samples,
             iw_sentences=None if whole else self.spec.final_iw_sentences,
             texts=texts,
+            iw_tolerance=self.spec.final_iw_tolerance,
             device="cuda" if resources.share else "cpu",
             threads=max(1, int(resources.cpus)),
         )

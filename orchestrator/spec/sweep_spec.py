@@ -79,6 +79,8 @@ class SweepSpec(BaseModel):
         iw_samples, iw_sentences: of the importance-weighted NLL at the end of each trial.
         final_iw_samples, final_iw_sentences: of that of the runs that are examined after the search; None
             takes the whole test split, and so does what so many sentences do not decide.
+        final_iw_tolerance: samples of z are drawn until what they add to the error of that NLL is this share
+            of its standard error over sentences; 0 draws all.
         models: which trials' weights become MLflow models: those on the frontier, those of all trials that
             finished, none.
         tracking_uri: of MLflow; the environment's MLFLOW_TRACKING_URI goes before the default.
@@ -113,6 +115,7 @@ class SweepSpec(BaseModel):
     iw_sentences: Count = 200
     final_iw_samples: Count = 500
     final_iw_sentences: Count | None = 200
+    final_iw_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
     models: Literal["frontier", "all", "none"] = "frontier"
     tracking_uri: str = Field(
         default_factory=lambda: os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",

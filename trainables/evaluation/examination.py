@@ -28,12 +28,13 @@ MOST_SENTENCES = 5000
 
 @dataclass(frozen=True)
 class Request:
-    """What to find out: the IW-NLL with `iw_samples` on `iw_sentences` of test (None: on all), and with
-    `texts` also what the model says and knows."""
+    """What to find out: the IW-NLL with `iw_samples` on `iw_sentences` of test (None: on all), or with less
+    where `iw_tolerance` allows it, and with `texts` also what the model says and knows."""
 
     iw_samples: int
     iw_sentences: int | None
     texts: bool
+    iw_tolerance: float = 0.0
     device: str = "cpu"
     threads: int = 1
 
@@ -69,7 +70,12 @@ def examine(variant: Variant, weights: Mapping[str, Tensor], corpus: Corpus, req
     model = TextVAE(variant, len(corpus.vocabulary), corpus.label_counts).to(device)
     model.load_state_dict(weights)
     weighted = importance_weighted_nll(
-        model, corpus.test, device, samples=request.iw_samples, sentences=request.iw_sentences
+        model,
+        corpus.test,
+        device,
+        samples=request.iw_samples,
+        sentences=request.iw_sentences,
+        tolerance=request.iw_tolerance,
     )
     sentences = len(corpus.test)
     if not request.texts:

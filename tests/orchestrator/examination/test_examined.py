@@ -52,6 +52,16 @@ def test_what_cannot_be_read_or_is_of_another_effort_counts_as_none(spec: SweepS
         assert kept(changed, CORPUS) == {}
 
 
+@pytest.mark.parametrize(
+    ("samples", "tolerance", "good"), [(500, 0, 1), (75, 0, 0), (75, 0.1, 1), (501, 0.1, 0)]
+)
+def test_fewer_samples_are_as_good_where_they_sufficed(
+    spec: SweepSpec, samples: int, tolerance: float, good: int
+) -> None:
+    keep(spec.folder, Examined("t", samples, 4, (1.0,) * 3, (0, 1, 2)))
+    assert len(kept(spec.model_copy(update={"final_iw_tolerance": tolerance}), CORPUS)) == good
+
+
 @pytest.mark.parametrize("asked", [4, 9, None])
 def test_no_more_sentences_than_there_are(spec: SweepSpec, asked: int | None) -> None:
     keep(spec.folder, Examined("t", 500, 4, (1.0,) * 4, (0, 1, 2, 3)))

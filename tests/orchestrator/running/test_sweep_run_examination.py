@@ -24,6 +24,7 @@ from tests.sweep_process import (
 )
 
 EXAMINED = {"language_model": 2, "vanilla": 2, "cyclical": 2}
+LONG = "final_iw_samples: 40000\nfinal_iw_tolerance: 0"
 
 
 def test_a_line_for_each_examined_run(small: tuple[Sweep, list[str]]) -> None:
@@ -77,7 +78,7 @@ def test_examined_figures_are_everywhere(small: tuple[Sweep, list[str]]) -> None
 @pytest.mark.timeout(900)
 def test_control_c_in_the_examination_and_resume(tmp_path: Path) -> None:
     write_corpus(tmp_path / "text.txt")
-    (tmp_path / "spec.yaml").write_text(SMALL.replace("final_iw_samples: 20", "final_iw_samples: 40000"))
+    (tmp_path / "spec.yaml").write_text(SMALL.replace("final_iw_samples: 20", LONG))
     sweep = Sweep(tmp_path)
     with sweep.started("spec.yaml", "--name", "s", "--max-concurrent", "1") as process:
         read_until(process, lambda line: line.startswith("examined [1/6]"))

@@ -160,6 +160,7 @@ iw_samples: 100
 iw_sentences: 200
 final_iw_samples: 500
 final_iw_sentences: 200
+final_iw_tolerance: 0.1
 models: frontier
 tracking_uri: sqlite:///{folder}/mlflow.db
 storage: {folder}/sweeps

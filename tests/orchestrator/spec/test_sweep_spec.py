@@ -19,8 +19,8 @@ NAMES = ["vanilla", "annealed", "dilated", "cyclical", "aggressive"]
 KEYS = (
     "corpus, name, vocabulary_size, max_sentences, deduplicate, preset, variants, trials, search,"
     " budget, epochs, seed, baseline_seeds, baseline_trials, replicates, max_replicates, knobs, ranges,"
-    " resources, max_concurrent, iw_samples, iw_sentences, final_iw_samples, final_iw_sentences, models,"
-    " tracking_uri, storage, checkpoints"
+    " resources, max_concurrent, iw_samples, iw_sentences, final_iw_samples, final_iw_sentences,"
+    " final_iw_tolerance, models, tracking_uri, storage, checkpoints"
 )
 
 
@@ -116,6 +116,8 @@ NAME_RULE = "name must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and begin
         ("baseline_seeds: 0", "1: baseline_seeds must be >= 1, got 0"),
         ("max_concurrent: 0", "1: max_concurrent must be >= 1, got 0"),
         ("iw_samples: .inf", "1: iw_samples must be an integer, got inf"),
+        ("final_iw_tolerance: 1", "1: final_iw_tolerance must be < 1.0, got 1.0"),
+        ("final_iw_tolerance: -0.1", "1: final_iw_tolerance must be >= 0.0, got -0.1"),
         ("resources: {cpus: 0}", "1: resources.cpus must be > 0, got 0"),
         ("resources:\n  gpus: .nan", "2: resources.gpus must be finite, got nan"),
         ("resources:\n  gpus: some", "2: resources.gpus must be auto or a number >= 0, got 'some'"),

@@ -185,3 +185,54 @@ def test_each_sentence_has_its_own_estimate(small: MakeVariant, varied: Corpus) 
         expected = importance_weighted_nll(model, alone, CPU, samples=300, sentences=1)
         assert value == pytest.approx(expected.iw_nll, abs=0.5), number  # of 5 to 25 nats
         assert expected.indices_N.tolist() == [0]
+
+
+# as many samples as it takes
+
+
+def test_what_settles_an_estimate_by_hand() -> None:
+    """Standard error 2, variances 0.02 and 0.06: a bias of 0.02, a noise of √0.08 / 2."""
+    iw_nll_N, variance_N = np.array([10.0, 14.0]), np.array([0.02, 0.06])
+    share = math.hypot(0.02, math.sqrt(0.08) / 2) / 2
+    assert importance_weighting._settled(iw_nll_N, variance_N, share * 1.001)
+    assert not importance_weighting._settled(iw_nll_N, variance_N, share * 0.999)
+
+
+def test_equal_weights_settle_at_once(small: MakeVariant, varied: Corpus) -> None:
+    model = silent_model(small("vanilla"), 16)
+    found = importance_weighted_nll(model, varied.valid, CPU, samples=500, sentences=21, tolerance=0.001)
+    assert (found.samples, importance_weighting.ROUND) == (25, 25)
+    short = importance_weighted_nll(model, varied.valid, CPU, samples=7, sentences=21, tolerance=0.001)
+    assert short.samples == 7
+
+
+@pytest.mark.parametrize("name", ["language_model", "vq"])
+def test_a_certain_latent_is_drawn_once(small: MakeVariant, varied: Corpus, name: str) -> None:
+    model = talking_model(small(name), 16)
+    found = importance_weighted_nll(model, varied.valid, CPU, samples=500, sentences=21, tolerance=0.1)
+    plain = importance_weighted_nll(model, varied.valid, CPU, samples=3, sentences=21)
+    assert found.samples == 500
+    assert found.iw_nll_N == pytest.approx(plain.iw_nll_N, rel=1e-9)
+
+
+def test_samples_are_drawn_until_their_error_is_that_share(small: MakeVariant, few: Split) -> None:
+    """The number is that of the weights' variance by quadrature; what comes out is within the error."""
+    model = talking_model(small("vanilla", latent_size=2), 16)
+    fine = [grid_log_likelihood(model, row, 0.125) for row in rows(few)]
+    exact, variance_N = -np.mean([log_p for log_p, _ in fine]), np.array([spread for _, spread in fine])
+    many = importance_weighted_nll(model, few, CPU, samples=600, sentences=len(few))
+    tolerance = 0.02
+
+    def error(samples: float) -> float:
+        return math.hypot(variance_N.mean() / 2, math.sqrt(variance_N.sum() * samples) / len(few)) / samples
+
+    needed = next(
+        samples for samples in range(25, 100_000, 25) if error(samples) <= tolerance * many.iw_nll_se
+    )
+    found = importance_weighted_nll(model, few, CPU, samples=100_000, sentences=len(few), tolerance=tolerance)
+    assert 100 < needed
+    assert found.samples % 25 == 0
+    assert found.samples == pytest.approx(needed, rel=0.5)
+    assert abs(found.iw_nll - exact) < 4 * tolerance * many.iw_nll_se
+    capped = importance_weighted_nll(model, few, CPU, samples=60, sentences=len(few), tolerance=tolerance)
+    assert capped.samples == 60
