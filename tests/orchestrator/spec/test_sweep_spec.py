@@ -116,7 +116,7 @@ NAME_RULE = "name must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and begin
         ("baseline_seeds: 0", "1: baseline_seeds must be >= 1, got 0"),
         ("max_concurrent: 0", "1: max_concurrent must be >= 1, got 0"),
         ("iw_samples: .inf", "1: iw_samples must be an integer, got inf"),
-        ("final_iw_tolerance: 1", "1: final_iw_tolerance must be < 1.0, got 1.0"),
+        ("final_iw_tolerance: 1", "1: final_iw_tolerance must be < 1.0, got 1"),
         ("final_iw_tolerance: -0.1", "1: final_iw_tolerance must be >= 0.0, got -0.1"),
         ("resources: {cpus: 0}", "1: resources.cpus must be > 0, got 0"),
         ("resources:\n  gpus: .nan", "2: resources.gpus must be finite, got nan"),
