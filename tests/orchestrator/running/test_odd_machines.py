@@ -71,15 +71,25 @@ def write(folder: Path, epochs: int) -> None:
     (folder / "spec.yaml").write_text(TINY.format(epochs=epochs))
 
 
+@pytest.fixture
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Python without assertions reads other bytecode, which each process would make anew."""
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "compiled"
+    return {"PYTHONPYCACHEPREFIX": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("redirect", ["| head -1", ">&-", "> /dev/full"])
-def test_everything_is_odd_and_nothing_is_lost(redirect: str, tmp_path: Path) -> None:
+def test_everything_is_odd_and_nothing_is_lost(
+    redirect: str, tmp_path: Path, compiled: dict[str, str]
+) -> None:
     folder = tmp_path / "a%20b [x] ü?"
     write(folder, 1)
     long = tmp_path / ("x" * 80)
     long.mkdir()
     (tmp_path / "home").touch()
-    sweep = Sweep(folder, ODD | {"TMPDIR": str(long), "HOME": str(tmp_path / "home")})
+    sweep = Sweep(folder, ODD | compiled | {"TMPDIR": str(long), "HOME": str(tmp_path / "home")})
     command = f'"$0" -m orchestrator.sweep spec.yaml --name s {redirect}'
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}", sys.executable],
