@@ -19,16 +19,17 @@ def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "CACHED_LOGITS", request.param)
 
 
-def layer(dtype: torch.dtype, *, bias: bool) -> tuple[Tensor, nn.Linear]:
+def layer(dtype: torch.dtype, *, bias: bool, words: int = WORDS) -> tuple[Tensor, nn.Linear]:
     torch.manual_seed(1)
     hidden_NH = torch.randn(ROWS, HIDDEN, dtype=dtype, requires_grad=True)
-    return hidden_NH, nn.Linear(HIDDEN, WORDS, bias=bias, dtype=dtype)
+    return hidden_NH, nn.Linear(HIDDEN, words, bias=bias, dtype=dtype)
 
 
+@pytest.mark.parametrize("words", [WORDS, module.MULTIPLE, module.MULTIPLE + 1])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_as_plainly_written(dtype: torch.dtype, bias: bool) -> None:
-    hidden_NH, output = layer(dtype, bias=bias)
+def test_as_plainly_written(dtype: torch.dtype, bias: bool, words: int) -> None:
+    hidden_NH, output = layer(dtype, bias=bias, words=words)
     leaves = [hidden_NH, *output.parameters()]
     plain_N = functional.cross_entropy(output(hidden_NH), TARGETS_N, reduction="none")
     found_N = word_losses(hidden_NH, output, TARGETS_N)
