@@ -25,6 +25,7 @@ _RULES = {
     "greater_than_equal": ">= {ge}",
     "greater_than": "> {gt:g}",
     "less_than_equal": "<= {le}",
+    "less_than": "< {lt}",
     "finite_number": "finite",
 }
 

@@ -21,7 +21,6 @@ from torch.autograd.function import once_differentiable
 from trainables.parts.precision import at_least_single
 
 CACHED_LOGITS = 2**21
-GPU_LOGITS = 2**25
 MULTIPLE = 8
 
 
@@ -45,21 +44,18 @@ class _WordLosses(torch.autograd.Function):
         words = len(weight_VH)
         width = words + -words % MULTIPLE
         parts = _parts(hidden_NH, width)
-        logits_RW = hidden_NH.new_empty(parts[0].stop, width)
-        log_p_NW = hidden_NH.new_empty(len(hidden_NH), width) if keeps else torch.empty_like(logits_RW)
+        logits_NW = hidden_NH.new_empty(len(hidden_NH) if keeps else parts[0].stop, width)
+        logits_NW[:, words:] = -math.inf
         losses_N = at_least_single(hidden_NH.new_empty(len(hidden_NH)))
-        logits_RW[:, words:] = -math.inf
         for part in parts:
-            rows = part.stop - part.start
-            logits, log_p = logits_RW[:rows], log_p_NW[part] if keeps else log_p_NW[:rows]
-            _linear(hidden_NH[part], weight_VH, bias_V, logits[:, :words])
-            exact = log_p if log_p.dtype == losses_N.dtype else torch.empty_like(log_p, dtype=losses_N.dtype)
-            torch.log_softmax(logits, 1, exact.dtype, out=exact)
-            torch.neg(exact.gather(1, targets_N[part].unsqueeze(1)).squeeze(1), out=losses_N[part])
-            log_p.copy_(exact)
+            logits_RW = logits_NW[part] if keeps else logits_NW[: part.stop - part.start]
+            _linear(hidden_NH[part], weight_VH, bias_V, logits_RW[:, :words])
+            log_p_RW = _logarithms(at_least_single(logits_RW))
+            torch.neg(log_p_RW.gather(1, targets_N[part].unsqueeze(1)).squeeze(1), out=losses_N[part])
+            logits_RW.copy_(log_p_RW)
         if keeps:
             ctx.save_for_backward(hidden_NH, weight_VH, targets_N)
-            ctx.log_p_NW = log_p_NW
+            ctx.log_p_NW = logits_NW
         return losses_N
 
     @staticmethod
@@ -85,10 +81,18 @@ class _WordLosses(torch.autograd.Function):
 
 
 def _parts(hidden_NH: Tensor, width: int) -> list[slice]:
+    """A GPU is fastest at all of them together."""
     rows = len(hidden_NH)
-    logits = CACHED_LOGITS if hidden_NH.device.type == "cpu" else GPU_LOGITS
-    at_once = max(1, logits // width)
+    at_once = max(1, CACHED_LOGITS // width) if hidden_NH.device.type == "cpu" else rows
     return [slice(first, min(first + at_once, rows)) for first in range(0, rows, at_once)]
+
+
+def _logarithms(logits_RW: Tensor) -> Tensor:
+    """Of the probabilities, in the place of the logits. On a CPU each row is read to its end before it is
+    written; of a GPU's kernels nobody says so."""
+    if logits_RW.device.type == "cpu":
+        return torch.log_softmax(logits_RW, 1, out=logits_RW)
+    return logits_RW.sub_(logits_RW.logsumexp(1, keepdim=True))
 
 
 def _linear(hidden_RH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, out_RV: Tensor) -> None:

@@ -42,6 +42,15 @@ def test_as_plainly_written(dtype: torch.dtype, bias: bool, words: int) -> None:
         assert torch.allclose(found, wanted, rtol=0, atol=accuracy)
 
 
+def test_many_words() -> None:
+    """Longer rows than a kernel takes at once, and more of them."""
+    torch.manual_seed(2)
+    hidden_NH, output = torch.randn(70, 12), nn.Linear(12, 5003)
+    targets_N = torch.arange(70) * 71
+    plain_N = functional.cross_entropy(output(hidden_NH), targets_N, reduction="none")
+    assert torch.allclose(word_losses(hidden_NH, output, targets_N), plain_N, rtol=0, atol=5e-6)
+
+
 def test_by_hand() -> None:
     """Logits 0, ln 2, ln 5 of hidden state 1: probabilities 1/8, 2/8, 5/8."""
     output = nn.Linear(1, 3, bias=False)
