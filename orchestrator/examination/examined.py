@@ -98,14 +98,14 @@ def kept(spec: SweepSpec, corpus: Corpus) -> dict[str, Examined]:
     than the spec's or on the whole of test, counts as none."""
     most = len(corpus.test)
     enough = {most, most if spec.final_iw_sentences is None else min(most, spec.final_iw_sentences)}
+    least = 1 if spec.final_iw_tolerance else spec.final_iw_samples
     found: dict[str, Examined] = {}
     for path in sorted((spec.folder / FOLDER).glob("*.json")):
         try:
             examined = _FORMAT.validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        fewer = spec.final_iw_tolerance > 0 and examined.samples < spec.final_iw_samples
-        sampled = fewer or examined.samples == spec.final_iw_samples
+        sampled = least <= examined.samples <= spec.final_iw_samples
         if examined.test_sentences == most and sampled and len(examined.iw_nll_N) in enough:
             found[examined.trial_id] = examined
     return found

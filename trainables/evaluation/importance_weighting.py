@@ -78,25 +78,23 @@ def importance_weighted_nll(
     generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
     chosen = np.random.default_rng(EVALUATION_SEED).permutation(len(split))[:sentences]
     indices_N = np.sort(chosen).astype(np.int64)
-    batches = [
+    every = [
         _Weights(model, batch.to(device))
         for batch in evaluation_batches(split.take(indices_N), EVALUATION_BATCH)
     ]
-    if all(batch.posterior.certain for batch in batches):
-        at_once = most = 1
-    else:
-        at_once, most = (min(ROUND, samples) if tolerance else samples), samples
+    certain = all(weights.posterior.certain for weights in every)
+    most = 1 if certain else samples
     taken, iw_nll_N, variance_N = 0, np.empty(len(indices_N)), np.empty(len(indices_N))
     while taken < most:
-        more = min(at_once, most - taken)
-        for batch in batches:
-            batch.draw(more, generator)
-            iw_nll_N[batch.indices_B] = batch.iw_nll_B
-            variance_N[batch.indices_B] = batch.variance_B
+        more = min(ROUND if tolerance else most, most - taken)
+        for weights in every:
+            weights.draw(more, generator)
+            iw_nll_N[weights.batch.indices_B] = weights.iw_nll_B
+            variance_N[weights.batch.indices_B] = weights.variance_B
         taken += more
         if tolerance and _settled(iw_nll_N, variance_N, tolerance):
             break
-    return ImportanceWeighted(iw_nll_N, indices_N, samples if most == 1 else taken)
+    return ImportanceWeighted(iw_nll_N, indices_N, samples if certain else taken)
 
 
 def _settled(iw_nll_N: NDArray[np.float64], variance_N: NDArray[np.float64], tolerance: float) -> bool:
@@ -111,7 +109,6 @@ class _Weights:
     def __init__(self, model: TextVAE, batch: Batch) -> None:
         self.model, self.batch = model, batch
         self.posterior = model.posterior(batch)
-        self.indices_B = batch.indices_B
         self.samples = 0
         self.log_sum_B, self.log_squares_B = (
             torch.full((len(batch.tokens_BT),), -math.inf, dtype=torch.float64, device=batch.tokens_BT.device)

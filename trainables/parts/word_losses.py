@@ -52,7 +52,7 @@ class _WordLosses(torch.autograd.Function):
             _linear(hidden_NH[part], weight_VH, bias_V, logits_RW[:, :words])
             log_p_RW = _logarithms(at_least_single(logits_RW))
             torch.neg(log_p_RW.gather(1, targets_N[part].unsqueeze(1)).squeeze(1), out=losses_N[part])
-            logits_RW.copy_(log_p_RW)
+            logits_RW.copy_(log_p_RW)  # which does nothing unless they were shorter than single
         if keeps:
             ctx.save_for_backward(hidden_NH, weight_VH, targets_N)
             ctx.log_p_NW = logits_NW
