@@ -39,6 +39,7 @@ epochs: 2
 baseline_seeds: 2
 replicates: 2
 max_replicates: 2
+search: {kl_floor: 0}
 max_concurrent: 2
 models: all
 final_iw_samples: 20

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from orchestrator.analysis.results import TrialResult
 from orchestrator.common.wording import number, plural
-from orchestrator.search.objectives import Frontier, Objective, Point, violation
+from orchestrator.search.objectives import Frontier, Objective, Point, rank, violation
 from orchestrator.search.rungs import NOT_PROMOTED
 from trainables.training.collapse import COLLAPSED
 from trainables.variants import BASELINE
@@ -21,14 +21,18 @@ def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dic
     whose decoder has no baseline nobody can say."""
     if objective is None:
         return {}
-    baselines = baseline_losses(results)
+    others = [result for result in results if result.plan.variant != BASELINE]
+    points = points_of(others, baseline_losses(results))
+    return {trial_id: violation(objective, point) == 0 for trial_id, point in points.items()}
+
+
+def points_of(results: Iterable[TrialResult], baselines: Mapping[str, float]) -> dict[str, Point]:
+    """What the search was told of each trial that has ended beside such a baseline, by its id."""
     found = {}
     for result in results:
         own = baselines.get(result.plan.build().decoder_label)
-        if result.plan.variant == BASELINE or own is None or "best/kl" not in result.final:
-            continue
-        point = Point(result.final["best/nll"] - own, result.final["best/kl"])
-        found[result.trial_id] = violation(objective, point) == 0
+        if own is not None and "best/kl" in result.final:
+            found[result.trial_id] = Point(result.final["best/nll"] - own, result.final["best/kl"])
     return found
 
 
@@ -54,20 +58,25 @@ def stopped(results: Sequence[TrialResult]) -> list[str]:
     ]
 
 
-def without_any(
-    results: Sequence[TrialResult], found: Mapping[str, bool], objective: Objective | None
-) -> list[str]:
-    """A sentence on each variant that was searched and has no feasible trial."""
+def without_any(results: Sequence[TrialResult], objective: Objective | None) -> list[str]:
+    """A sentence on each variant that was searched and has no feasible trial; it says so where the best has
+    nothing to confirm either, and was not run again."""
     if not isinstance(objective, Frontier):
         return []
-    searched: dict[str, list[bool]] = {}
-    for result in results:
-        dead = result.failure == COLLAPSED
-        if (result.trial_id in found or dead) and not result.plan.fresh:
-            searched.setdefault(result.plan.variant, []).append(found.get(result.trial_id, False))
+    searched = [result for result in results if not result.plan.fresh and result.plan.variant != BASELINE]
+    points = points_of(searched, baseline_losses(results))
+    repeated = {result.plan.variant for result in results if result.plan.kind == "replicate"}
     rule = f"KL ≥ {number(objective.kl_floor)} and a gain ≥ {number(-objective.margin)}"
-    return [
-        f"{variant}: no feasible trial among {len(kept)}: none has {rule}, on validation"
-        for variant, kept in searched.items()
-        if not any(kept)
-    ]
+    found = []
+    for variant in dict.fromkeys(result.plan.variant for result in searched):
+        own = [result for result in searched if result.plan.variant == variant]
+        known = [points[result.trial_id] for result in own if result.trial_id in points]
+        tried = len(known) + sum(result.failure == COLLAPSED for result in own)
+        if not tried or any(violation(objective, point) == 0 for point in known):
+            continue
+        line = f"{variant}: no feasible trial among {tried}: none has {rule}, on validation"
+        best = min(known, key=lambda point: rank(objective, point), default=None)
+        if best is not None and variant not in repeated and not objective.is_worth_repeating(best):
+            line += f"; as the best has a KL of {number(best.kl)}, no fresh seeds were spent on it"
+        found.append(line)
+    return found

@@ -104,7 +104,7 @@ class Report:
         curves = training_curves(table, runs, histories)
         ahead = ahead_at_budgets(table, runs, histories)
         kept = feasible(ended, objective)
-        none = [*stopped(ended), *without_any(ended, kept, objective)]
+        none = [*stopped(ended), *without_any(ended, objective)]
         frame = runs_frame(ended)
         return cls(
             title, ended, frame, table, at_tokens, at_seconds, ahead, curves, entropy_floor, kept, none

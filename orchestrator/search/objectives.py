@@ -40,8 +40,9 @@ class Point:
 
 
 class Objective(Protocol):
-    """Values, all minimised, and constraints, all kept where they are at most 0; and what points that were
-    found are worth together, 0 where none is feasible."""
+    """Values, all minimised, and constraints, all kept where they are at most 0; what points that were
+    found are worth together, 0 where none is feasible; and whether the best of a search has anything that
+    fresh seeds could confirm."""
 
     @property
     def directions(self) -> list[Direction]: ...
@@ -51,6 +52,8 @@ class Objective(Protocol):
     def constraints(self, point: Point) -> Mapping[str, float]: ...
 
     def gain(self, points: Sequence[Point]) -> float: ...
+
+    def is_worth_repeating(self, best: Point) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ class Frontier:
                 area += (self.margin - least) * (end - begin) - (end**2 - begin**2) / 2
         return area
 
+    def is_worth_repeating(self, best: Point) -> bool:
+        """Whether it uses its latent variable: what is compared with the baseline else is a second one."""
+        return best.kl >= self.kl_floor
+
 
 @dataclass(frozen=True)
 class Elbo:
@@ -106,6 +113,9 @@ class Elbo:
         """By how many nats the lowest NLL + KL lies below the baseline's."""
         return max([0.0, *(-point.nll_plus_kl for point in points)])
 
+    def is_worth_repeating(self, best: Point) -> bool:
+        return True
+
 
 def objective_of(search: Search) -> Objective:
     """What the spec asks for."""
@@ -119,3 +129,9 @@ def objective_of(search: Search) -> Objective:
 def violation(objective: Objective, point: Point) -> float:
     """By how many nats the constraints are broken, in all; 0 where the point is feasible."""
     return sum(max(0.0, amount) for amount in objective.constraints(point).values())
+
+
+def rank(objective: Objective, point: Point) -> tuple[float, float]:
+    """The least of these is the best: what keeps to the constraints, then the lowest NLL + KL above the
+    baseline's."""
+    return violation(objective, point), point.nll_plus_kl

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,11 +15,15 @@ from orchestrator.search.objectives import Objective, objective_of
 from orchestrator.search.rounds import SeedRounds
 from orchestrator.search.rungs import HalvingRule
 from orchestrator.search.trial_plan import TrialPlan
+from orchestrator.spec.baselines import shapes
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.variants import BASELINE, load_variant
 
 Study = tuple[str, str]
+
+FIRST_BASELINES = 2
+"""Seeds of a baseline that a search needs to know where its line lies; the others are for the test."""
 
 
 def study_of(plan: VariantPlan | TrialPlan) -> Study:
@@ -31,7 +35,8 @@ def study_of(plan: VariantPlan | TrialPlan) -> Study:
 @dataclass(frozen=True)
 class SearchPlan:
     """What is run: each baseline on `baseline_seeds` seeds, `trials` trials for each variant, and each
-    variant's best configuration again on fresh seeds, and on more where these do not decide: `rounds`. With
+    variant's best configuration again on fresh seeds, and on more where these do not decide: `rounds`. Of a
+    baseline whose decoder the variants may pick or not only `FIRST_BASELINES` are run before one has. With
     `equal` a variant whose trials cost more than those of most others has fewer of them; with `by_gain` that
     is no variant's own, but what all of them share (`Turns`).
 
@@ -161,10 +166,17 @@ class SearchPlan:
         }
 
     def repeats(self, plan: VariantPlan) -> int:
-        """How often the best configuration is run again; of a baseline, how often it is run."""
-        if plan.variant == BASELINE:
-            return self.baseline_seeds
-        return self.rounds.first if plan.distributions else 0
+        """How often the best configuration is run again; of a baseline, how often it is sure to be run."""
+        if plan.variant != BASELINE:
+            return self.rounds.first if plan.distributions else 0
+        certain = study_of(plan)[1] in self._certain
+        return self.baseline_seeds if certain else min(self.baseline_seeds, FIRST_BASELINES)
+
+    @cached_property
+    def _certain(self) -> frozenset[str]:
+        """The decoders of variants that have no choice."""
+        found = [{shape.decoder_label for shape in shapes(plan)} for plan in self.variants]
+        return frozenset(label for labels in found if len(labels) == 1 for label in labels)
 
     def cautions(self) -> list[str]:
         """A sentence for each variant that searches what its baseline has fixed, for each that has fewer
@@ -207,17 +219,27 @@ class SearchPlan:
             )
         ]
 
-    def baselines_of(self, best: Mapping[Study, TrialPlan]) -> Iterator[TrialPlan]:
-        """The language models, all decoders of a seed before the next seed; `best` has those that a search
-        has found."""
+    def baselines_of(
+        self, best: Mapping[Study, TrialPlan], decoders: Collection[str] = ()
+    ) -> Iterator[TrialPlan]:
+        """The language models that are sure to be run, and all of these decoders; all of a seed before the
+        next seed. `best` has the configurations that a search has found."""
         for repeat in range(self.baseline_seeds):
             for plan in self.baselines:
-                found = best.get(study_of(plan))
+                study = study_of(plan)
+                if repeat >= self.repeats(plan) and study[1] not in decoders:
+                    continue
+                found = best.get(study)
                 if found is None:
                     yield TrialPlan(BASELINE, "baseline", plan.knobs, self.seed + repeat)
                 else:
                     seed = self.seed + 1 + repeat
                     yield TrialPlan(BASELINE, "baseline", found.knobs, seed, found.searched)
+
+    def is_early(self, plan: TrialPlan) -> bool:
+        """Whether it is a run of a baseline that the searches go by."""
+        first = self.seed + bool(plan.searched)
+        return plan.variant == BASELINE and plan.seed < first + FIRST_BASELINES
 
     def searched_trial(self, plan: VariantPlan, number: int, found: Mapping[str, Any]) -> TrialPlan:
         """Trial `number` of a variant's or a baseline's search with the knobs found by it."""

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.search.configurations import Configuration, alike, configuration, number_of, unseen
-from orchestrator.search.objectives import Elbo, Objective, Point, violation
+from orchestrator.search.objectives import Elbo, Objective, Point
 from orchestrator.search.plan import SearchPlan, study_of
 from orchestrator.search.samplers import Task, build, first_points
 from orchestrator.search.trial_plan import TrialPlan
@@ -120,11 +120,6 @@ class VariantStudy:
     def _trials(self) -> list[FrozenTrial]:
         """As they are: `study.trials` copies all of them."""
         return self.optuna.get_trials(deepcopy=False)
-
-    def rank(self, point: Point) -> tuple[float, float]:
-        """What is replicated is the least of these: what keeps to the constraints, then the lowest NLL + KL
-        above the baseline's."""
-        return violation(self.objective, point), point.nll_plus_kl
 
     def _create(self, search: SearchPlan) -> optuna.Study:
         name = " ".join(study_of(self.plan)).strip()

@@ -1,8 +1,8 @@
 """SweepSearcher: Optuna's ask and tell, in the order of a sweep, as a Ray Tune searcher.
 
 First the baselines, after a search of their own where they have one; then the search, one study a variant, in
-turns and with equal budgets; then each variant's best configuration once more on fresh seeds, as soon as its
-own search is over, and again while these do not decide. NLL is that on validation less NLL + KL of the
+turns and with equal budgets; then each variant's best configuration once more on fresh seeds (`FreshSeeds`),
+as soon as its own search is over. NLL is that on validation less NLL + KL of the
 baseline with the same decoder: what counts is the gain, not the decoder's strength. What is asked depends on
 the seed and on what has been told alone, and the whole state, samplers included, travels in the searcher's
 checkpoint.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.tune.utils import flatten_dict
 
-from orchestrator.search.objectives import Point
+from orchestrator.search.fresh_seeds import FreshSeeds
+from orchestrator.search.objectives import Point, rank
 from orchestrator.search.pauses import Pauses
 from orchestrator.search.plan import SearchPlan, Study, study_of
 from orchestrator.search.study import Known, VariantStudy
@@ -34,8 +35,8 @@ Size = tuple[Hashable, ...]
 Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
-    "plan", "_first", "_studies", "_last", "_running", "_failed", "_lost", "_baselines",
-    "_fresh_ended", "_round", "_trained", "pauses", "shares", "_replicated", "_turns",
+    "plan", "_first", "_studies", "_fresh", "_running", "_failed", "_lost", "_baselines", "pauses",
+    "shares", "_turns",
 )  # fmt: skip
 
 
@@ -52,20 +53,16 @@ class SweepSearcher(Searcher):
         super().__init__()
         self.plan = plan
         self._undecided = undecided
-        self._fresh_ended: list[Ended] = []
-        self._round = 0  # of fresh seeds beyond the first
+        self._fresh = FreshSeeds(plan)
         self._most: int | None = None
         self._studies = {
             study_of(each): VariantStudy(each, plan) for each in (*plan.baselines, *plan.variants)
         }
         self._turns = Turns(plan)
         self._first: deque[TrialPlan] | None = None  # known when the baselines' own searches have ended
-        self._last: deque[TrialPlan] = deque()  # on fresh seeds
-        self._replicated: set[Study] = set()
         self._running: dict[str, Asked] = {}
         self._failed: dict[str, Asked] = {}  # by the infrastructure: Tune may run them again
         self._lost: deque[Asked] = deque()
-        self._trained: set[str] = set()
         self._closed = False
         self.pauses = Pauses(plan.halving)
         self.shares: dict[Size, float] = {}  # of a GPU, where models of that size ran out of memory on less
@@ -76,17 +73,17 @@ class SweepSearcher(Searcher):
         """Whether everything has been asked for and told, or all that was asked for before it was closed."""
         if self._closed:
             return not self._running
-        return self._asked_for_all and not (self._last or self._lost or self.running)
+        return self._asked_for_all and not (self._fresh.queued or self._lost or self.running)
 
     @property
     def _asked_for_all(self) -> bool:
         """Whether all is known that will ever be asked for."""
-        return not self._rounds_left and self._replicated >= self._searches()
+        return not self._rounds_left and self._fresh.repeated >= self._searches()
 
     @property
     def _rounds_left(self) -> bool:
         """Whether more fresh seeds may be asked for."""
-        return self._undecided is not None and self._round < len(self.plan.rounds.counts) - 1
+        return self._undecided is not None and self._fresh.rounds_left
 
     def learn(self, known: Iterable[Known]) -> None:
         """What earlier sweeps have found; those of variants that this one has."""
@@ -97,7 +94,7 @@ class SweepSearcher(Searcher):
 
     def planned(self) -> dict[str, int]:
         """Number of trials by variant, the baseline's first, as far as is known by now."""
-        return self._turns.planned(self._studies.values())
+        return self._fresh.planned(self._turns.planned(self._studies.values()))
 
     def close(self) -> None:
         """From now on nothing is asked for any more; a restore forgets that."""
@@ -127,7 +124,7 @@ class SweepSearcher(Searcher):
         if asked is None:
             return Searcher.FINISHED if self._asked_for_all else None
         self._running[trial_id] = asked
-        self._trained.add(asked.plan.identity)
+        self._fresh.trained[asked.plan.identity] = asked.plan.variant
         return asked.plan.config()
 
     def on_trial_complete(
@@ -142,9 +139,9 @@ class SweepSearcher(Searcher):
         failed = not final and (result or {}).get("failure") is None
         if failed:
             self._failed[trial_id] = asked
-            self._trained.discard(asked.plan.identity)
+            self._fresh.trained.pop(asked.plan.identity, None)
         if final and asked.plan.fresh:
-            self._fresh_ended.append(Ended(trial_id, asked.plan, final))
+            self._fresh.ended.append(Ended(trial_id, asked.plan, final))
         nll, kl = (final.get(f"best/{name}", math.nan) for name in ("nll", "kl"))
         if asked.number is None:
             if asked.plan.kind == "baseline" and math.isfinite(nll + kl):
@@ -229,9 +226,9 @@ class SweepSearcher(Searcher):
         vars(self).update(state)
         self.plan, self._studies = plan, {**studies, **self._studies}
         self._turns.plan = plan
+        self._fresh.follow(plan)
         if plan.planned() != earlier.planned():
-            self._first, self._last, self._round = None, deque(), 0
-            self._replicated = set()
+            self._first = None
 
     def _next(self) -> Asked | None:
         """What comes next; None at the end, and while replicating has to wait for the rest."""
@@ -242,17 +239,18 @@ class SweepSearcher(Searcher):
                 return self._ask(unfinished[0])
             if self._running:
                 return None
-            self._first = deque(self._untrained(self.plan.baselines_of(self._best_baselines())))
+            self._first = deque(self._fresh.untrained(self.plan.baselines_of(self._best_baselines())))
         if self._first:
             return Asked(self._first.popleft())
         if unfinished := self._unfinished(baselines=False):
             return self._ask(unfinished[0])
         if over := self._over():
-            self._replicated |= over
-            self._queue(self._replicates(over))
-        while self._rounds_left and not (self._last or self.running):
-            self._queue(self._more_seeds())
-        return Asked(self._last.popleft()) if self._last else None
+            self._fresh.repeated |= over
+            self._fresh.repeat(self._worth_repeating(over), self._best_baselines())
+        while self._rounds_left and not (self._fresh.queued or self.running):
+            assert self._undecided is not None
+            self._fresh.another_round(self._undecided(self._fresh.ended))
+        return Asked(self._fresh.queued.popleft()) if self._fresh.queued else None
 
     @property
     def _full(self) -> bool:
@@ -271,12 +269,12 @@ class SweepSearcher(Searcher):
         )
 
     def _over(self) -> set[Study]:
-        """The searches that have come to their end and whose best has not been run again yet; none while a
-        baseline still runs, beside which that is seen."""
-        if any(asked.plan.variant == BASELINE for asked in self._running.values()):
+        """The searches that have come to their end and whose best has not been seen to; none while a baseline
+        still runs that this is seen by."""
+        if any(self.plan.is_early(asked.plan) for asked in self._running.values()):
             return set()
         waiting = {study_of(asked.plan) for asked in self.pauses.waiting.values()}
-        return {key for key in self._searches() - self._replicated - waiting if self._is_idle(key)}
+        return {key for key in self._searches() - self._fresh.repeated - waiting if self._is_idle(key)}
 
     def _unfinished(self, *, baselines: bool) -> list[VariantStudy]:
         """The searches that go on, those of the baselines or those of the variants; the next first."""
@@ -285,8 +283,11 @@ class SweepSearcher(Searcher):
 
     def _best_baselines(self) -> dict[Study, TrialPlan]:
         """The configuration of each baseline that its search has found."""
-        best = {key: self._best(study) for key, study in self._studies.items() if study.is_baseline}
-        return {key: plan for key, plan in best.items() if plan is not None}
+        return {
+            key: best[0]
+            for key, study in self._studies.items()
+            if study.is_baseline and (best := self._best(study))
+        }
 
     def _ask(self, study: VariantStudy) -> Asked:
         trial = study.ask()
@@ -308,37 +309,15 @@ class SweepSearcher(Searcher):
         known = own or [loss for losses in self._baselines.values() for loss in losses]
         return Point(nll - sum(known) / len(known) if known else nll, kl)
 
-    def _best(self, study: VariantStudy) -> TrialPlan | None:
+    def _best(self, study: VariantStudy) -> tuple[TrialPlan, Point] | None:
         """The best configuration beside its baseline, as that is known now."""
-        ended = [(study.rank(self._point(plan, nll, kl)), plan) for plan, nll, kl in study.ended]
-        return min(ended, key=lambda pair: pair[0])[1] if ended else None
+        ended = [(plan, self._point(plan, nll, kl)) for plan, nll, kl in study.ended]
+        return min(ended, key=lambda each: rank(study.objective, each[1]), default=None)
 
-    def _replicates(self, over: Collection[Study]) -> Iterator[TrialPlan]:
-        for key, study in self._studies.items():
-            best = self._best(study) if key in over else None
-            if best is not None:
-                for number in range(self.plan.repeats(study.plan)):
-                    yield self.plan.replicate(best, number)
-
-    def _queue(self, plans: Iterable[TrialPlan]) -> None:
-        """A seed of each before the next seed, and of these the dearest first, so that nothing long is begun
-        last."""
-        queued = [*self._last, *self._untrained(plans)]
-        self._last = deque(sorted(queued, key=lambda plan: (plan.seed, -self.plan.price(plan.variant))))
-
-    def _untrained(self, plans: Iterable[TrialPlan]) -> Iterator[TrialPlan]:
-        """Those of which the same configuration has not been trained on the same seed."""
-        return (plan for plan in plans if plan.identity not in self._trained)
-
-    def _more_seeds(self) -> list[TrialPlan]:
-        """The next round: fresh seeds for each configuration that is not decided; the last round if for
-        none."""
-        assert self._undecided is not None
-        counts = self.plan.rounds.counts
-        numbers = range(counts[self._round], counts[self._round + 1])
-        undecided = self._undecided(self._fresh_ended)
-        self._round = self._round + 1 if undecided else len(counts)
-        return [self.plan.replicate(plan, number) for number in numbers for plan in undecided]
+    def _worth_repeating(self, over: Collection[Study]) -> list[TrialPlan]:
+        """The best of each of these searches that has something to confirm."""
+        best = [(study, self._best(study)) for key, study in self._studies.items() if key in over]
+        return [each[0] for study, each in best if each and study.objective.is_worth_repeating(each[1])]
 
 
 def _final(result: Mapping[str, Any]) -> dict[str, float]:

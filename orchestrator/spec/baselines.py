@@ -25,13 +25,13 @@ def plan_baselines(plans: Sequence[VariantPlan], shared: Changes) -> list[Varian
         ProblemsError: a range at the top that the baseline does not take.
     """
     found: dict[str, VariantPlan] = {}
-    for variant in itertools.chain.from_iterable(_shapes(plan) for plan in plans):
+    for variant in itertools.chain.from_iterable(shapes(plan) for plan in plans):
         if variant.decoder_label not in found:
             found[variant.decoder_label] = _baseline(variant, shared)
     return list(found.values())
 
 
-def _shapes(plan: VariantPlan) -> Iterator[Variant]:
+def shapes(plan: VariantPlan) -> Iterator[Variant]:
     """The variant with every decoder and every condition that the plan's trials may have."""
     searched = {knob: choices_of(found) for knob, found in plan.distributions.items() if choices_of(found)}
     fixed = load_variant(plan.variant).with_knobs(plan.knobs)

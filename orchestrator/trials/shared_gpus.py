@@ -17,10 +17,10 @@ from ray.exceptions import RayTaskError
 from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
 from ray.tune.experiment import Trial
 
-from orchestrator.search.promotion import Promotion
 from orchestrator.search.sweep_searcher import Size, SweepSearcher
 from orchestrator.search.trial_plan import TrialPlan, describe
 from orchestrator.spec.sections import Resources
+from orchestrator.trials.promotion import Promotion
 
 MOST_IN_WORDS = 16
 

@@ -60,6 +60,7 @@ epochs: 120
 baseline_seeds: 1
 replicates: 1
 max_replicates: 1
+search: {{kl_floor: 0}}
 final_iw_samples: 5
 final_iw_sentences: 5
 knobs: {{hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}}

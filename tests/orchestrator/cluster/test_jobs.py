@@ -35,6 +35,7 @@ epochs: 8
 baseline_seeds: 2
 replicates: 2
 max_replicates: 2
+search: {kl_floor: 0}
 max_sentences: 1200
 max_concurrent: 2
 corpus: text.txt

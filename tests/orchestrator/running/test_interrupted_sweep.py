@@ -28,7 +28,8 @@ from tests.sweep_process import (
 
 LONGER = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", "8", "--baseline-seeds", "2"),
-    *("--replicates", "2", "--max-replicates", "2", "--max-sentences", "700", "--name", "s"),
+    *("--replicates", "2", "--max-replicates", "2", "--kl-floor", "0", "--max-sentences", "700"),
+    *("--name", "s"),
 )  # eight trials of some seconds
 LONGER_PLANNED = {"language_model": 2, "vanilla": 2, "cyclical": 4}
 

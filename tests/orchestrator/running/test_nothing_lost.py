@@ -18,7 +18,8 @@ from tests.sweep_process import Sweep, read_until, reader, trial_is_done
 EPOCHS = 6
 ARGUMENTS = (
     *("--variants", "vanilla,cyclical", "--trials", "2", "--epochs", str(EPOCHS), "--baseline-seeds", "2"),
-    *("--replicates", "2", "--max-replicates", "2", "--max-sentences", "500", "--name", "s"),
+    *("--replicates", "2", "--max-replicates", "2", "--kl-floor", "0", "--max-sentences", "500"),
+    *("--name", "s"),
 )
 TRIALS = 8
 OF_EACH_EPOCH = {

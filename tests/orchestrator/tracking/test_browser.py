@@ -35,6 +35,7 @@ epochs: 3
 baseline_seeds: 2
 replicates: 2
 max_replicates: 2
+search: {kl_floor: 0}
 max_concurrent: 2
 final_iw_samples: 20
 final_iw_sentences: 5
