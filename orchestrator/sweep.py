@@ -119,7 +119,7 @@ def main(
         _option("Epochs of each trial; auto: while validation improves.", _HOW_MUCH, "auto", metavar="N"),
     ] = None,
     baseline_seeds: Annotated[
-        int | None, _option("Seeds of each baseline.", _HOW_MUCH, "5", metavar="N")
+        int | None, _option("Seeds of each baseline that is needed.", _HOW_MUCH, "5", metavar="N")
     ] = None,
     baseline_trials: Annotated[
         int | None,

@@ -14,8 +14,7 @@ import torch
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables.evaluation.examination import Examination, Request, examine
-from trainables.evaluation.trained_model import TrainedModel
+from trainables.checkpoints import CHECKPOINT, load_state
 from trainables.saves import Saves
 from trainables.text.splits import Corpus
 from trainables.training.collapse import COLLAPSED
@@ -23,7 +22,6 @@ from trainables.training.loop import DivergedError, Training
 from trainables.training.records import EpochMetrics
 from trainables.variants import load_variant
 
-CHECKPOINT = "training.pt"
 SPOT_NOTICE = Path("/tmp/spot-notice")
 """Where it is there, the machine is about to be taken away: what runs is saved at the end of each epoch."""
 
@@ -98,7 +96,7 @@ class TextVAETrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
         """Continues from the checkpoint's folder."""
         assert isinstance(checkpoint, str)
-        self.training.restore(_load(checkpoint))
+        self.training.restore(load_state(checkpoint))
         self._note_save()
 
     def cleanup(self) -> None:
@@ -181,51 +179,3 @@ class TextVAETrainable(tune.Trainable):
     def _failed(self, failure: str, error: Exception) -> dict[str, Any]:
         failed = {"failure": failure, "reason": str(error), "history": self._history(), "done": True}
         return {"epoch": self.training.epoch + 1, "metrics": {}} | failed
-
-
-def examine_checkpoint(
-    checkpoint: tune.Checkpoint | None, config: Mapping[str, Any], corpus: Corpus, request: Request
-) -> Examination:
-    """Examines the best weights of a trial, wherever its checkpoint lies.
-
-    Raises:
-        FileNotFoundError: there is no checkpoint, or it is gone.
-    """
-    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
-    return examine(variant, _best_weights(checkpoint), corpus, request)
-
-
-def trained_model(
-    checkpoint: tune.Checkpoint | None,
-    config: Mapping[str, Any],
-    corpus: Corpus,
-    *,
-    sweep: str = "",
-    trial_id: str = "",
-) -> TrainedModel:
-    """The best weights of a trial as a model by itself, wherever its checkpoint lies.
-
-    Args:
-        config: of the trial, as in `TextVAETrainable`.
-        sweep, trial_id: noted in its description.
-
-    Raises:
-        FileNotFoundError: there is no checkpoint, or it is gone.
-    """
-    variant = load_variant(config["variant"]).with_knobs(config["knobs"])
-    weights = _best_weights(checkpoint)
-    return TrainedModel.of(variant, weights, corpus, seed=config["seed"], sweep=sweep, trial_id=trial_id)
-
-
-def _best_weights(checkpoint: tune.Checkpoint | None) -> dict[str, torch.Tensor]:
-    if checkpoint is None:
-        raise FileNotFoundError("it left no checkpoint")
-    with checkpoint.as_directory() as folder:
-        weights: dict[str, torch.Tensor] = _load(folder)["best_weights"]
-    return weights
-
-
-def _load(folder: str) -> dict[str, Any]:
-    # The file holds records of this package, not weights alone; generator states must stay on the CPU.
-    state: dict[str, Any] = torch.load(Path(folder, CHECKPOINT), map_location="cpu", weights_only=False)
-    return state

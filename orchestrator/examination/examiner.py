@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import ray
-from ray import tune
 from ray.exceptions import RayTaskError
 from rich.console import Console
 
@@ -22,9 +21,9 @@ from orchestrator.examination.view import ExaminationView
 from orchestrator.reports.sweep_report import Report
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
+from trainables.checkpoints import examine_checkpoint
 from trainables.evaluation.examination import Examination, Request
 from trainables.text.splits import Corpus
-from trainables.trainable import examine_checkpoint
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class _Subject:
 
     trial_id: str
     plan: TrialPlan
-    checkpoint: tune.Checkpoint | None
+    checkpoint: str | None
     request: Request
 
 
@@ -48,7 +47,7 @@ class Examiner:
     def examine(
         self,
         report: Report,
-        checkpoints: Mapping[str, tune.Checkpoint | None],
+        checkpoints: Mapping[str, str | None],
         console: Console,
         without: Collection[str] = (),
     ) -> set[str]:
@@ -56,7 +55,7 @@ class Examiner:
         decide something. A run that fails is named, and stays as it was.
 
         Args:
-            checkpoints: by trial id.
+            checkpoints: their folders, by trial id.
             without: the ids of trials that have failed at it.
 
         Returns:
@@ -83,7 +82,7 @@ class Examiner:
                     view.done(subject.plan, examined)
         return failed
 
-    def _subjects(self, report: Report, checkpoints: Mapping[str, tune.Checkpoint | None]) -> list[_Subject]:
+    def _subjects(self, report: Report, checkpoints: Mapping[str, str | None]) -> list[_Subject]:
         known = kept(self.spec, self.corpus)
         plans = {result.trial_id: result.plan for result in report.results}
         whole = short_of_sentences(report.configurations, report.runs)

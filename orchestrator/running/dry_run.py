@@ -29,6 +29,7 @@ from orchestrator.search.trial_plan import short
 from orchestrator.spec.overrides import VariantPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainables.text.splits import Corpus
+from trainables.variants import BASELINE
 
 
 def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
@@ -40,6 +41,8 @@ def show(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
         console.print(f"note: {caution}", style="yellow", markup=False, highlight=False)
     if any(map(plan.repeats, plan.variants)):
         console.print("trials: of the search + of its best configuration on fresh seeds", style="dim")
+    if any(plan.repeats(each) < plan.baseline_seeds for each in plan.baselines):
+        console.print("of a baseline: all its seeds if a best configuration has its decoder", style="dim")
 
 
 def show_plan(spec: SweepSpec, corpus: Corpus, console: Console) -> None:
@@ -104,6 +107,8 @@ def _table(plan: SearchPlan, epochs: str) -> Table:
     table.add_column("trials", footer=str(total), justify="right", no_wrap=True)
     for each in (*plan.baselines, *plan.variants):
         counts = [str(count) for count in (plan.trials_of(each), plan.repeats(each)) if count]
+        if each.variant == BASELINE and plan.repeats(each) < plan.baseline_seeds:
+            counts[-1] += f" to {plan.baseline_seeds}"
         table.add_row(each.variant, _changes(each), " + ".join(counts))
     return table
 

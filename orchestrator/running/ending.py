@@ -57,7 +57,9 @@ class Ending:
             KeyboardInterrupt: the user interrupted it, before or meanwhile; the sweep can be resumed.
         """
         results = [self._result(trial, running=trial.trial_id in running) for trial in trials]
-        checkpoints = {trial.trial_id: trial.checkpoint for trial in trials}
+        checkpoints = {
+            trial.trial_id: trial.checkpoint.path if trial.checkpoint else None for trial in trials
+        }
         finished = any(result.final for result in results)
         if complete and finished:
             failed: set[str] = set()

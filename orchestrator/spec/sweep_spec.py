@@ -67,10 +67,11 @@ class SweepSpec(BaseModel):
         budget: what the sweep may cost at most.
         epochs: of each trial; by default those of the preset, or "auto".
         seed: of everything random.
-        baseline_seeds: seeds of each baseline.
+        baseline_seeds: seeds of each baseline; of one that no variant is sure to need, once it is needed.
         baseline_trials: configurations that are tried for each baseline, where the top of the spec searches
             what it has in common with its variants; None is as many as `trials`, 0 leaves it as it is.
-        replicates: how often each variant's best configuration is run again on a fresh seed.
+        replicates: how often each variant's best configuration is run again on a fresh seed, if it uses its
+            latent variable.
         max_replicates: up to how many seeds one gets while these do not decide; None is twice `replicates`.
         knobs: fixed in each chosen variant that has them, and in the baselines; with those of the preset.
         ranges: searched in each chosen variant that has them, instead of or beside its own ranges.
@@ -111,7 +112,7 @@ class SweepSpec(BaseModel):
     ranges: Entries = {}
     resources: Annotated[Resources, EMPTY] = Resources()
     max_concurrent: Count | None = None
-    iw_samples: Count = 100
+    iw_samples: Count = 25
     iw_sentences: Count = 200
     final_iw_samples: Count = 500
     final_iw_sentences: Count | None = 200

@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 
 from orchestrator.common.harmless import harmless
 from orchestrator.search.sweep_searcher import SweepSearcher
-from trainables.trainable import CHECKPOINT
+from trainables.checkpoints import CHECKPOINT
 
 FAILURES_A_TRIAL = 3
 

@@ -190,18 +190,21 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(folder: Path) -> None:
     (folder / "again.yaml").write_text(text)
     assert SweepSpec.load(folder / "again.yaml").to_yaml() == text + "\n"
     rows = [line.split() for line in table.splitlines() if line.strip()]
-    assert table.endswith("trials: of the search + of its best configuration on fresh seeds\n")
-    assert rows[2:-1] == [
+    assert table.endswith(
+        "trials: of the search + of its best configuration on fresh seeds\n"
+        "of a baseline: all its seeds if a best configuration has its decoder\n"
+    )
+    assert rows[2:-2] == [
         ["language_model", "decoder", "=", "lstm", "5"],
-        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "S", "5"],
-        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "1-2", "5"],
+        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "S", "2", "to", "5"],
+        ["language_model", "decoder", "=", "dilated,", "dilation", "=", "1-2", "2", "to", "5"],
         ["vanilla", "–", "5"],
         ["cyclical", "cycles", "=", "3", "5", "+", "3"],
         ["ramp_share:", "0.25", "to", "1"],
         ["word_keep_rate:", "0", "to", "1"],
         ["dilated", "dilation:", "S,", "1-2", "5", "+", "3"],
         ["word_keep_rate:", "0", "to", "1"],
-        ["in", "all", "36", "trials", "of", "20", "to", "100", "epochs", "36"],
+        ["in", "all", "30", "trials", "of", "20", "to", "100", "epochs", "30"],
     ]
 
 

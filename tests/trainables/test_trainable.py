@@ -12,8 +12,9 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables import saves
 from trainables import trainable as trainable_module
+from trainables.checkpoints import CHECKPOINT
 from trainables.text.splits import Corpus
-from trainables.trainable import CHECKPOINT, TextVAETrainable, TrialSettings
+from trainables.trainable import TextVAETrainable, TrialSettings
 from trainables.training.loop import DivergedError
 
 SMALL = {"embedding_size": 7, "hidden_size": 10, "latent_size": 3, "batch_size": 8, "dropout": 0.2}

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from trainables.parts.part import Part, require
@@ -22,8 +21,8 @@ DECAYS = 3
 class Descent(ABC):
     """Steps down the gradients that `parameters` have; one without a gradient stays as it is.
 
-    The arithmetic is that of torch's functions. Its classes import its compiler, which takes every process
-    two seconds before the first step.
+    The arithmetic is that of torch's optimisers. Their classes import torch's compiler, which takes every
+    process two seconds before the first step, and sort their tensors by device and type at each.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> None:
@@ -84,14 +83,14 @@ class AdamDescent(Descent):
                 none = torch.zeros((), device=parameter.device)
                 self.moments[i] = (none, torch.zeros_like(parameter), torch.zeros_like(parameter))
         steps, means, squares = ([self.moments[i][which] for i in moved] for which in range(3))
-        adam(
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
             parameters,
             gradients,
             means,
             squares,
             [],
             steps,
-            fused=True,
             lr=self.learning_rate,
             beta1=0.9,
             beta2=0.999,
@@ -100,6 +99,16 @@ class AdamDescent(Descent):
             amsgrad=False,
             maximize=False,
         )
+
+
+@torch.no_grad()
+def clip(parameters: Iterable[torch.nn.Parameter], norm: float) -> None:
+    """Scales the gradients that there are so that their joint norm is at most `norm`, as torch's
+    `clip_grad_norm_` does, without a look at any figure."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if gradients:
+        found = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        torch._foreach_mul_(gradients, (norm / (found + 1e-6)).clamp(max=1.0))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from trainables.evaluation.importance_weighting import importance_weighted_nll
 from trainables.latents.gaussian import NoLatent
 from trainables.model.text_vae import TextVAE, TrainingTerms
 from trainables.model.variant import Variant
-from trainables.parts.optimizers import DecayState
+from trainables.parts.optimizers import DecayState, clip
 from trainables.parts.schedules import Progress
 from trainables.parts.updates import BatchLoss
 from trainables.text.batches import Batch, count_batches, random_batch, training_batches
@@ -212,7 +212,7 @@ class Training:
         equal = self.variant.batch_weighting == "equal"
         weight = 1.0 if equal else sentences / self.variant.batch_size
         torch.autograd.backward(objective * weight)
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.variant.clip_norm, foreach=True)
+        clip(self.parameters, self.variant.clip_norm)
         words = sentences * (length - 1)
         self.cost.tokens += words
         if self.variant.rate.schedule.follows_nll:

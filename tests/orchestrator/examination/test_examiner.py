@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import ray
 import torch
-from ray import tune
 from rich.console import Console
 
 from orchestrator.analysis.results import TrialResult
@@ -26,16 +25,16 @@ from orchestrator.reports.sweep_report import Report
 from orchestrator.search.trial_plan import Kind, TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.sweep_process import processes_below
+from trainables.checkpoints import CHECKPOINT
 from trainables.evaluation.importance_weighting import importance_weighted_nll
 from trainables.model.text_vae import TextVAE
 from trainables.text.grammar import embedded_corpus
-from trainables.trainable import CHECKPOINT
 
 pytestmark = pytest.mark.slow
 
 CORPUS = embedded_corpus(0, (64, 8, 12))
 SIZES = {"embedding_size": 5, "hidden_size": 6, "latent_size": 2}
-Checkpoints = dict[str, tune.Checkpoint | None]
+Checkpoints = dict[str, str | None]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,7 +69,7 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
         folder = tmp_path / run.trial_id
         folder.mkdir()
         torch.save({"best_weights": weights}, folder / CHECKPOINT)
-        found[run.trial_id] = tune.Checkpoint(str(folder))
+        found[run.trial_id] = str(folder)
     return found
 
 

@@ -44,7 +44,7 @@ def test_examined_figures_are_everywhere(small: tuple[Sweep, list[str]]) -> None
     mlflow = reader(sweep)
     efforts = Counter((row.variant, row.iw_samples, row.iw_sentences) for row in trials.itertuples())
     assert {efforts[variant, "20.0", "5.0"] for variant in EXAMINED} == {2}
-    assert efforts["cyclical", "100.0", "6.0"] == 2  # those of the search
+    assert efforts["cyclical", "25.0", "6.0"] == 2  # those of the search
     for trial_id, run in mlflow.trials().items():
         figures, row = run.data.metrics, trials.loc[trial_id]
         if row["failure"]:
@@ -94,7 +94,7 @@ def test_control_c_in_the_examination_and_resume(tmp_path: Path) -> None:
     early = Counter(trials["iw_samples"])["40000.0"]
     assert 1 <= early < 6
 
-    waiting = trials[(trials["iw_samples"] == "100.0") & ~trials["kind"].eq("trial")]
+    waiting = trials[(trials["iw_samples"] == "25.0") & ~trials["kind"].eq("trial")]
     lost = str(waiting.index[0])
     for checkpoint in (tmp_path / "sweeps" / "s" / "tune").glob(f"*{lost}*/checkpoint_*"):
         shutil.rmtree(checkpoint)

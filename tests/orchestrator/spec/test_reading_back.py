@@ -156,7 +156,7 @@ resources:
   gpus: auto
   accelerator: null
 max_concurrent: null
-iw_samples: 100
+iw_samples: 25
 iw_sentences: 200
 final_iw_samples: 500
 final_iw_sentences: 200

@@ -55,7 +55,7 @@ def test_an_empty_file_is_the_defaults(folder: Path, text: str) -> None:
     assert (spec.baseline_seeds, spec.replicates, spec.most_replicates) == (5, 3, 6)
     assert (spec.corpus, spec.vocabulary_size, spec.max_sentences) == (Embedded(), 10_000, None)
     assert (spec.resources.cpus, spec.resources.gpus, spec.max_concurrent) == (1, None, None)
-    assert (spec.iw_samples, spec.iw_sentences) == (100, 200)
+    assert (spec.iw_samples, spec.iw_sentences) == (25, 200)
     assert spec.tracking_uri == f"sqlite:///{folder}/mlflow.db"
     assert spec.folder == folder / "sweeps" / "a"
 

@@ -22,7 +22,7 @@ from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.orchestrator.own_trainables import trained
-from trainables.trainable import CHECKPOINT
+from trainables.checkpoints import CHECKPOINT
 
 EPOCHS = 6
 

@@ -12,7 +12,7 @@ from ray.train._internal.session import _TrainingResult
 from ray.tune.experiment import Trial
 
 from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, Retries
-from trainables.trainable import CHECKPOINT
+from trainables.checkpoints import CHECKPOINT
 
 
 def lives(trial: Trial, epochs: list[int]) -> int:

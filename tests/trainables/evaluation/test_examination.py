@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ray import tune
 
 from tests.trainables.conftest import MakeVariant
+from trainables.checkpoints import CHECKPOINT, examine_checkpoint
 from trainables.evaluation.evaluate import evaluate
 from trainables.evaluation.examination import Examination, Request, examine
 from trainables.evaluation.importance_weighting import importance_weighted_nll
@@ -21,7 +21,6 @@ from trainables.latents.vq import QuantizedPosterior
 from trainables.model.text_vae import TextVAE
 from trainables.model.variant import Variant
 from trainables.text.splits import Corpus
-from trainables.trainable import CHECKPOINT, examine_checkpoint
 from trainables.variants import load_variant
 
 CPU = torch.device("cpu")
@@ -135,13 +134,13 @@ def test_a_checkpoint_is_examined_by_its_best_weights(
     changed = {knob: value for knob, value in variant.knobs().items()
                if load_variant("annealed").knobs()[knob] != value}  # fmt: skip
     config = {"variant": "annealed", "knobs": changed}
-    found = examine_checkpoint(tune.Checkpoint(str(tmp_path)), config, embedded, QUICK)
+    found = examine_checkpoint(str(tmp_path), config, embedded, QUICK)
     expected = examine(variant, best, embedded, QUICK)
     assert found.weighted.iw_nll_N.tolist() == expected.weighted.iw_nll_N.tolist()
 
 
 @pytest.mark.parametrize("left", [True, False])
 def test_a_checkpoint_that_is_not_there(embedded: Corpus, tmp_path: Path, left: bool) -> None:
-    checkpoint = tune.Checkpoint(str(tmp_path / "gone")) if left else None
+    checkpoint = str(tmp_path / "gone") if left else None
     with pytest.raises(FileNotFoundError, match=r"training\.pt" if left else "it left no checkpoint"):
         examine_checkpoint(checkpoint, {"variant": "vanilla", "knobs": {}}, embedded, QUICK)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.paths import ROOT
-from trainables.parts.optimizers import SGD, Adam, DecayState
+from trainables.parts.optimizers import SGD, Adam, DecayState, clip
 from trainables.parts.part import KnobError
 
 
@@ -103,6 +103,35 @@ def test_a_parameter_without_a_gradient_stays_and_counts_no_step() -> None:
     parameters[0].grad, parameters[1].grad = None, torch.tensor([-5.0])
     optimizer.step()  # its first: the bias of the moments is corrected for one step, not for four
     assert [parameter.item() for parameter in parameters] == pytest.approx([0.97, 1.01], abs=1e-6)
+
+
+def test_clipping_by_hand() -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(size)) for size in (1, 2, 1)]
+    parameters[0].grad, parameters[1].grad = torch.tensor([6.0]), torch.tensor([0.0, -8.0])
+    clip(parameters, 20.0)
+    assert [parameter.grad.tolist() for parameter in parameters[:2]] == [[6.0], [0.0, -8.0]]  # type: ignore[union-attr]
+    clip(parameters, 5.0)
+    found = torch.cat([parameter.grad for parameter in parameters[:2]])  # type: ignore[misc]
+    assert found.tolist() == pytest.approx([3.0, 0.0, -4.0], rel=1e-6)
+    assert parameters[2].grad is None
+    clip(parameters[2:], 5.0)
+
+
+@pytest.mark.parametrize("norm", [0.5, 5.0, 50.0])
+def test_clipping_as_torch_does(norm: float) -> None:
+    """Bit for bit."""
+    generator = torch.Generator().manual_seed(3)
+    sides = [[torch.nn.Parameter(torch.zeros(size)) for size in (7, 64, 1)] for _ in range(2)]
+    for pair in zip(*sides, strict=True):
+        gradient = torch.randn(len(pair[0]), generator=generator)
+        for parameter in pair:
+            parameter.grad = gradient.clone()
+    clip(sides[0], norm)
+    torch.nn.utils.clip_grad_norm_(sides[1], norm)
+    for one, other in zip(*sides, strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert one.grad.tolist() == other.grad.tolist()
 
 
 @pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
