@@ -1,13 +1,15 @@
-"""A trial's checkpoint, and what can be had of it once the trial has ended: no Ray, no corpus of its own.
+"""A trial's checkpoint, and what can be had of it once the trial has ended.
 
-Whoever examines checkpoints imports torch, and not the two seconds of Ray Tune beside it.
+Whoever reads it out of a folder imports torch, and not the two seconds of Ray Tune beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -17,6 +19,23 @@ from trainables.text.splits import Corpus
 from trainables.variants import load_variant
 
 CHECKPOINT = "training.pt"
+
+
+class Checkpoint(Protocol):
+    """Where a trial has saved itself; Ray Tune's have this too, wherever they lie."""
+
+    def as_directory(self) -> AbstractContextManager[str]:
+        """Its folder, on this machine for as long as the block lasts."""
+
+
+@dataclass(frozen=True)
+class LocalCheckpoint:
+    """One in a folder that this machine sees."""
+
+    folder: str
+
+    def as_directory(self) -> AbstractContextManager[str]:
+        return nullcontext(self.folder)
 
 
 def load_state(folder: str) -> dict[str, Any]:
@@ -31,23 +50,23 @@ def load_state(folder: str) -> dict[str, Any]:
 
 
 def examine_checkpoint(
-    folder: str | None, config: Mapping[str, Any], corpus: Corpus, request: Request
+    checkpoint: Checkpoint | None, config: Mapping[str, Any], corpus: Corpus, request: Request
 ) -> Examination:
     """Examines the best weights of a trial.
 
     Args:
-        folder: of its checkpoint, if it left one.
+        checkpoint: what it left, if it did.
         config: of the trial, as in `TextVAETrainable`.
 
     Raises:
         FileNotFoundError: there is no checkpoint, or it is gone.
     """
     variant = load_variant(config["variant"]).with_knobs(config["knobs"])
-    return examine(variant, _best_weights(folder), corpus, request)
+    return examine(variant, _best_weights(checkpoint), corpus, request)
 
 
 def trained_model(
-    folder: str | None,
+    checkpoint: Checkpoint | None,
     config: Mapping[str, Any],
     corpus: Corpus,
     *,
@@ -57,19 +76,20 @@ def trained_model(
     """The best weights of a trial as a model by itself.
 
     Args:
-        folder, config: as of `examine_checkpoint`.
+        checkpoint, config: as of `examine_checkpoint`.
         sweep, trial_id: noted in its description.
 
     Raises:
         FileNotFoundError: there is no checkpoint, or it is gone.
     """
     variant = load_variant(config["variant"]).with_knobs(config["knobs"])
-    weights = _best_weights(folder)
+    weights = _best_weights(checkpoint)
     return TrainedModel.of(variant, weights, corpus, seed=config["seed"], sweep=sweep, trial_id=trial_id)
 
 
-def _best_weights(folder: str | None) -> dict[str, torch.Tensor]:
-    if folder is None:
+def _best_weights(checkpoint: Checkpoint | None) -> dict[str, torch.Tensor]:
+    if checkpoint is None:
         raise FileNotFoundError("it left no checkpoint")
-    weights: dict[str, torch.Tensor] = load_state(folder)["best_weights"]
+    with checkpoint.as_directory() as folder:
+        weights: dict[str, torch.Tensor] = load_state(folder)["best_weights"]
     return weights

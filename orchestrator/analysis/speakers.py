@@ -16,7 +16,7 @@ def speakers(configurations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, bool
     """The trial ids of the runs of each configuration on the frontier, of each variant's best and of each
     baseline; true for the first run of each with a latent variable, which texts are written for.
 
-    Those come first, best NLL + KL first: they take longest.
+    Those come first, best NLL + KL first, and then what uses its latent variable most: they take longest.
 
     Args:
         configurations, runs: as in `Report`.
@@ -28,4 +28,6 @@ def speakers(configurations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, bool
     for key in keys(configurations[configurations["on_frontier"] | best | baseline]):
         for place, trial_id in enumerate(members.get(key, ())):
             found[trial_id] = place == 0 and key[0] != BASELINE
-    return dict(sorted(found.items(), key=lambda item: not item[1]))
+    used = dict(zip(runs.get("trial_id", ()), runs.get("kl", ()), strict=True))
+    order = sorted(found, key=lambda trial_id: (0.0, 0.0) if found[trial_id] else (1.0, -used[trial_id]))
+    return {trial_id: found[trial_id] for trial_id in order}

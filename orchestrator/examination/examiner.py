@@ -21,7 +21,7 @@ from orchestrator.examination.view import ExaminationView
 from orchestrator.reports.sweep_report import Report
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainables.checkpoints import examine_checkpoint
+from trainables.checkpoints import Checkpoint, examine_checkpoint
 from trainables.evaluation.examination import Examination, Request
 from trainables.text.splits import Corpus
 
@@ -32,7 +32,7 @@ class _Subject:
 
     trial_id: str
     plan: TrialPlan
-    checkpoint: str | None
+    checkpoint: Checkpoint | None
     request: Request
 
 
@@ -47,7 +47,7 @@ class Examiner:
     def examine(
         self,
         report: Report,
-        checkpoints: Mapping[str, str | None],
+        checkpoints: Mapping[str, Checkpoint | None],
         console: Console,
         without: Collection[str] = (),
     ) -> set[str]:
@@ -55,7 +55,7 @@ class Examiner:
         decide something. A run that fails is named, and stays as it was.
 
         Args:
-            checkpoints: their folders, by trial id.
+            checkpoints: by trial id.
             without: the ids of trials that have failed at it.
 
         Returns:
@@ -82,7 +82,7 @@ class Examiner:
                     view.done(subject.plan, examined)
         return failed
 
-    def _subjects(self, report: Report, checkpoints: Mapping[str, str | None]) -> list[_Subject]:
+    def _subjects(self, report: Report, checkpoints: Mapping[str, Checkpoint | None]) -> list[_Subject]:
         known = kept(self.spec, self.corpus)
         plans = {result.trial_id: result.plan for result in report.results}
         whole = short_of_sentences(report.configurations, report.runs)

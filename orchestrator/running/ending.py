@@ -27,6 +27,7 @@ from orchestrator.tracking.shown.note import note
 from orchestrator.tracking.shown.trial import run_tags
 from orchestrator.tracking.tracker import MlflowTracker
 from orchestrator.trials.outcomes import Outcomes
+from orchestrator.trials.trial_recovery import last_checkpoint
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ class Ending:
             KeyboardInterrupt: the user interrupted it, before or meanwhile; the sweep can be resumed.
         """
         results = [self._result(trial, running=trial.trial_id in running) for trial in trials]
-        checkpoints = {
-            trial.trial_id: trial.checkpoint.path if trial.checkpoint else None for trial in trials
-        }
+        checkpoints = {trial.trial_id: last_checkpoint(trial) for trial in trials}
         finished = any(result.final for result in results)
         if complete and finished:
             failed: set[str] = set()

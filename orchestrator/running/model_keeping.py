@@ -12,7 +12,7 @@ from orchestrator.reports.sweep_report import Report
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.tracking.models.choice import ChosenModel, chosen_models
 from orchestrator.tracking.tracker import MlflowTracker
-from trainables.checkpoints import trained_model
+from trainables.checkpoints import Checkpoint, trained_model
 from trainables.text.splits import Corpus
 
 logger = logging.getLogger(__name__)
@@ -29,11 +29,11 @@ class ModelKeeper:
     corpus: Corpus
     tracker: MlflowTracker
 
-    def keep(self, report: Report, checkpoints: Mapping[str, str | None]) -> None:
+    def keep(self, report: Report, checkpoints: Mapping[str, Checkpoint | None]) -> None:
         """Saves what is not saved yet, and tells the tracker of all.
 
         Args:
-            checkpoints: their folders, by trial id.
+            checkpoints: by trial id.
         """
         results = {result.trial_id: result for result in report.results}
         aliases: dict[str, str] = {}
@@ -50,7 +50,7 @@ class ModelKeeper:
             aliases |= dict.fromkeys(model.aliases, model.trial_id)
         self.tracker.point_aliases(aliases)
 
-    def _saved(self, model: ChosenModel, result: TrialResult, checkpoint: str | None) -> Path:
+    def _saved(self, model: ChosenModel, result: TrialResult, checkpoint: Checkpoint | None) -> Path:
         from orchestrator.tracking.models.saved import (  # brings MLflow's models: a second
             is_saved,
             save_model,

@@ -12,16 +12,24 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 from ray import tune
 from ray.train._internal.checkpoint_manager import _CheckpointManager
 from ray.tune.experiment import Trial
 
 from orchestrator.common.harmless import harmless
 from orchestrator.search.sweep_searcher import SweepSearcher
-from trainables.checkpoints import CHECKPOINT
+from trainables.checkpoints import CHECKPOINT, Checkpoint, LocalCheckpoint
 
 FAILURES_A_TRIAL = 3
+
+
+def last_checkpoint(trial: Trial) -> Checkpoint | None:
+    """What a trial has saved last; one in a folder that its readers need no Ray Tune for."""
+    found = trial.checkpoint
+    if found is not None and isinstance(found.filesystem, LocalFileSystem):
+        return LocalCheckpoint(found.path)
+    return found
 
 
 class ReconcileCallback(tune.Callback):

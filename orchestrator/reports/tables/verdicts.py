@@ -19,6 +19,7 @@ _WORDS = {
     Verdict.TIES: "ties with the baseline",
     Verdict.UNDECIDED: "is not told from the baseline",
 }
+_COLLAPSED = "its latent variable has collapsed, so that the difference is not the latent variable's"
 
 
 def verdicts(configurations: pd.DataFrame) -> list[str]:
@@ -51,7 +52,8 @@ def _untested(name: str, row: pd.Series, basis: str) -> str:
     """What the search picked, or a single run: a look, no verdict."""
     better = "better" if row["gain"] > 0 else "no better"
     size = f"{difference(-row['gain'], row['gain_se'])} nats per sentence"
-    return f"{name} looks {better} than the baseline: {size}, untested ({basis})"
+    caveat = f"; {_COLLAPSED}" if row["gain"] > 0 and row["collapsed"] else ""
+    return f"{name} looks {better} than the baseline: {size}, untested ({basis}){caveat}"
 
 
 def _tested(row: pd.Series) -> str:
@@ -84,7 +86,7 @@ def _caveats(row: pd.Series) -> str:
     """What else has to be known: that it is not the latent variable's doing, or that training was short."""
     found = []
     if row["gain_verdict"] == Verdict.BEATS and row["collapsed"]:
-        found.append("its latent variable has collapsed, so that the difference is not the latent variable's")
+        found.append(_COLLAPSED)
     if row["gain_verdict"] == Verdict.BEATS and not row["baseline_converged"]:
         promised = row["baseline_still_to_gain"]
         found.append(

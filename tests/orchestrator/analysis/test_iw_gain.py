@@ -142,6 +142,15 @@ def test_who_is_examined_and_who_speaks() -> None:
     assert [speaks for speaks in found.values()] == sorted(found.values(), reverse=True)
 
 
+def test_what_takes_longest_is_examined_first() -> None:
+    """Who speaks, and then whatever uses its latent variable most."""
+    runs = RUNS.copy()
+    runs.loc[runs["trial_id"] == "r2", "kl"] = 3.0
+    assert list(speakers(table(), runs))[2:] == ["r2", "v2", "b1", "b2"]
+    runs.loc[runs["trial_id"] == "r2", "kl"] = 0.5
+    assert list(speakers(table(), runs))[2:] == ["v2", "r2", "b1", "b2"]
+
+
 def test_nobody_is_examined_where_nothing_has_finished() -> None:
     assert speakers(configurations(pd.DataFrame(), {}), pd.DataFrame()) == {}
     failed = RUNS[RUNS["trial_id"] == "d1"]

@@ -25,7 +25,7 @@ from orchestrator.reports.sweep_report import Report
 from orchestrator.search.trial_plan import Kind, TrialPlan
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.sweep_process import processes_below
-from trainables.checkpoints import CHECKPOINT
+from trainables.checkpoints import CHECKPOINT, Checkpoint, LocalCheckpoint
 from trainables.evaluation.importance_weighting import importance_weighted_nll
 from trainables.model.text_vae import TextVAE
 from trainables.text.grammar import embedded_corpus
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 CORPUS = embedded_corpus(0, (64, 8, 12))
 SIZES = {"embedding_size": 5, "hidden_size": 6, "latent_size": 2}
-Checkpoints = dict[str, str | None]
+Checkpoints = dict[str, Checkpoint | None]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +69,7 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
         folder = tmp_path / run.trial_id
         folder.mkdir()
         torch.save({"best_weights": weights}, folder / CHECKPOINT)
-        found[run.trial_id] = str(folder)
+        found[run.trial_id] = LocalCheckpoint(str(folder))
     return found
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from ray import tune
 from ray.train._internal.session import _TrainingResult
 from ray.tune.experiment import Trial
 
-from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, Retries
-from trainables.checkpoints import CHECKPOINT
+from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, Retries, last_checkpoint
+from trainables.checkpoints import CHECKPOINT, LocalCheckpoint
 
 
 def lives(trial: Trial, epochs: list[int]) -> int:
@@ -54,6 +55,16 @@ def test_a_resume_gives_all_tries_back(trial: Trial) -> None:
 
 
 # -- the checkpoint that a trial goes on from ------------------------------------------------------
+
+
+def test_what_was_saved_last(trial: Trial, tmp_path: Path) -> None:
+    """In a folder it needs no Ray Tune to be read; anywhere else it is Tune's own."""
+    assert last_checkpoint(trial) is None
+    here = tune.Checkpoint(str(tmp_path))
+    away = tune.Checkpoint("x", SubTreeFileSystem(str(tmp_path), LocalFileSystem()))
+    for checkpoint, expected in ((here, LocalCheckpoint(str(tmp_path))), (away, away)):
+        trial.run_metadata.checkpoint_manager.register_checkpoint(_TrainingResult(checkpoint, {}))
+        assert last_checkpoint(trial) == expected
 
 
 def saved(folder: Path, *numbers: int, name: str = CHECKPOINT) -> None:

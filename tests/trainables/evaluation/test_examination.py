@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+from ray import tune
 
 from tests.trainables.conftest import MakeVariant
-from trainables.checkpoints import CHECKPOINT, examine_checkpoint
+from trainables.checkpoints import CHECKPOINT, LocalCheckpoint, examine_checkpoint
 from trainables.evaluation.evaluate import evaluate
 from trainables.evaluation.examination import Examination, Request, examine
 from trainables.evaluation.importance_weighting import importance_weighted_nll
@@ -134,13 +136,15 @@ def test_a_checkpoint_is_examined_by_its_best_weights(
     changed = {knob: value for knob, value in variant.knobs().items()
                if load_variant("annealed").knobs()[knob] != value}  # fmt: skip
     config = {"variant": "annealed", "knobs": changed}
-    found = examine_checkpoint(str(tmp_path), config, embedded, QUICK)
+    anywhere = tune.Checkpoint(tmp_path.name, SubTreeFileSystem(str(tmp_path.parent), LocalFileSystem()))
     expected = examine(variant, best, embedded, QUICK)
-    assert found.weighted.iw_nll_N.tolist() == expected.weighted.iw_nll_N.tolist()
+    for checkpoint in (LocalCheckpoint(str(tmp_path)), anywhere):
+        found = examine_checkpoint(checkpoint, config, embedded, QUICK)
+        assert found.weighted.iw_nll_N.tolist() == expected.weighted.iw_nll_N.tolist()
 
 
 @pytest.mark.parametrize("left", [True, False])
 def test_a_checkpoint_that_is_not_there(embedded: Corpus, tmp_path: Path, left: bool) -> None:
-    checkpoint = str(tmp_path / "gone") if left else None
+    checkpoint = LocalCheckpoint(str(tmp_path / "gone")) if left else None
     with pytest.raises(FileNotFoundError, match=r"training\.pt" if left else "it left no checkpoint"):
         examine_checkpoint(checkpoint, {"variant": "vanilla", "knobs": {}}, embedded, QUICK)

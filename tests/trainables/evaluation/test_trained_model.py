@@ -7,7 +7,7 @@ import torch
 
 from tests.trainables.models import MakeVariant
 from tests.trainables.trained import trained
-from trainables.checkpoints import CHECKPOINT, trained_model
+from trainables.checkpoints import CHECKPOINT, LocalCheckpoint, trained_model
 from trainables.evaluation.trained_model import DESCRIPTION, WEIGHTS, Description, TrainedModel
 from trainables.text.splits import Corpus
 from trainables.training.loop import Training
@@ -52,7 +52,7 @@ def test_the_best_weights_of_a_checkpoint(small: MakeVariant, varied: Corpus, tm
     torch.save(training.state(), tmp_path / CHECKPOINT)
     knobs = training.variant.knobs()
     config = {"variant": "cyclical", "kind": "trial", "knobs": knobs, "seed": 4, "searched": []}
-    checkpoint = str(tmp_path)
+    checkpoint = LocalCheckpoint(str(tmp_path))
     model = trained_model(checkpoint, config, varied, sweep="s", trial_id="t7")
     assert all(torch.equal(model.weights[key], training.best_weights[key]) for key in training.best_weights)
     about = model.description

@@ -28,6 +28,13 @@ def test_what_the_search_picked_is_no_verdict() -> None:
     )
 
 
+def test_what_was_picked_and_has_collapsed_is_named() -> None:
+    table = sweep(replicated=False)
+    caveat = "; its latent variable has collapsed, so that the difference is not the latent variable's"
+    assert verdicts(table.assign(collapsed=True))[0] == verdicts(table)[0] + caveat
+    assert caveat not in verdicts(table.assign(collapsed=True, gain=-0.1, valid_gain=-0.1))[0]
+
+
 def test_over_a_baseline_that_has_not_converged_it_is_a_gain_at_this_budget() -> None:
     found = verdicts(sweep(still_to_gain=0.4))[0]
     assert f"annealed ({KNOBS}) beats the collapsed baseline at this budget by 1.90 ± 0.08 nats" in found
