@@ -17,8 +17,9 @@ from ray.tune.search import SearchGenerator
 from orchestrator.cluster.slots import Slots
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials.kept_actors import KeptActors
 from orchestrator.trials.outcomes import Outcomes
-from orchestrator.trials.shared_gpus import SharedGpus, request
+from orchestrator.trials.shared_gpus import request
 from orchestrator.trials.trial_recovery import FAILURES_A_TRIAL, Checkpoints, ReconcileCallback, Retries
 from trainables.text.splits import Corpus
 from trainables.trainable import TextVAETrainable, TrialSettings
@@ -57,6 +58,7 @@ def run_trials(
     # The state of all trials is written this often, so that 1,000 trials do not keep the driver busy with it.
     period = max(LEAST_PERIOD_S, sum(searcher.plan.planned().values()) * PERIOD_A_TRIAL_S)
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(period)
+    elsewhere = bool(os.environ.get("RAY_ADDRESS")) or spec.resources.share > 0
     interrupt = signal.getsignal(signal.SIGINT)
     searcher.set_max_concurrency(slots.asked)
     np.set_printoptions(threshold=8)  # Tune formats each result for a log that nobody sees
@@ -69,7 +71,7 @@ def run_trials(
         num_samples=-1,  # until the searcher has finished
         search_alg=_AskedAgain(searcher),
         stop=stop,
-        scheduler=SharedGpus(searcher, spec.resources, slots.say),
+        scheduler=KeptActors(searcher, spec.resources, slots.say, 0 if elsewhere else slots.asked),
         reuse_actors=True,
         callbacks=[ReconcileCallback(searcher), outcomes, checkpoints, Retries(), *callbacks],
         max_failures=FAILURES_A_TRIAL,

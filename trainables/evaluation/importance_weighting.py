@@ -79,7 +79,7 @@ def importance_weighted_nll(
     chosen = np.random.default_rng(EVALUATION_SEED).permutation(len(split))[:sentences]
     indices_N = np.sort(chosen).astype(np.int64)
     every = [
-        _Weights(model, batch.to(device))
+        Weights(model, batch.to(device))
         for batch in evaluation_batches(split.take(indices_N), EVALUATION_BATCH)
     ]
     certain = all(weights.posterior.certain for weights in every)
@@ -97,13 +97,17 @@ def importance_weighted_nll(
     return ImportanceWeighted(iw_nll_N, indices_N, samples if certain else taken)
 
 
+def sampling_error(variance_N: NDArray[np.float64]) -> tuple[float, float]:
+    """Bias and noise of the mean over sentences whose mean weights have that relative variance, in nats; by
+    the delta method, the logarithm of a mean is biased by half of it."""
+    return float(variance_N.mean()) / 2, math.sqrt(variance_N.sum()) / len(variance_N)
+
+
 def _settled(iw_nll_N: NDArray[np.float64], variance_N: NDArray[np.float64], tolerance: float) -> bool:
-    """By the delta method: the logarithm of a mean with that relative variance is biased by half of it."""
-    bias, noise = variance_N.mean() / 2, math.sqrt(variance_N.sum()) / len(variance_N)
-    return math.hypot(bias, noise) <= tolerance * standard_error(iw_nll_N)
+    return math.hypot(*sampling_error(variance_N)) <= tolerance * standard_error(iw_nll_N)
 
 
-class _Weights:
+class Weights:
     """A batch's sentences with the sums over S of their importance weights and of the squares."""
 
     def __init__(self, model: TextVAE, batch: Batch) -> None:
