@@ -112,8 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines += [
         "",
         "`final_iw_tolerance: 0.1` stops where bias and noise together are a tenth of the error over the "
-        "sentences: of runs like these after 75 to 475 samples of 500 in a default sweep, of those that have "
-        "collapsed after 25. What is said is not all: tails that no sample has met are not in it.",
+        "sentences. What is said is not all: tails that no sample has met are not in it.",
         "",
         "Not measured: GPUs, real text, larger latent variables.",
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from orchestrator.analysis.results import TrialResult
@@ -21,17 +21,16 @@ def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dic
     whose decoder has no baseline nobody can say."""
     if objective is None:
         return {}
-    others = [result for result in results if result.plan.variant != BASELINE]
-    points = points_of(others, baseline_losses(results))
+    points = _points(results)
     return {trial_id: violation(objective, point) == 0 for trial_id, point in points.items()}
 
 
-def points_of(results: Iterable[TrialResult], baselines: Mapping[str, float]) -> dict[str, Point]:
-    """What the search was told of each trial that has ended beside such a baseline, by its id."""
-    found = {}
+def _points(results: Sequence[TrialResult]) -> dict[str, Point]:
+    """What the search was told of each trial of a variant that has ended and has a baseline, by its id."""
+    baselines, found = baseline_losses(results), {}
     for result in results:
         own = baselines.get(result.plan.build().decoder_label)
-        if own is not None and "best/kl" in result.final:
+        if result.plan.variant != BASELINE and own is not None and "best/kl" in result.final:
             found[result.trial_id] = Point(result.final["best/nll"] - own, result.final["best/kl"])
     return found
 
@@ -64,7 +63,7 @@ def without_any(results: Sequence[TrialResult], objective: Objective | None) -> 
     if not isinstance(objective, Frontier):
         return []
     searched = [result for result in results if not result.plan.fresh and result.plan.variant != BASELINE]
-    points = points_of(searched, baseline_losses(results))
+    points = _points(results)
     repeated = {result.plan.variant for result in results if result.plan.kind == "replicate"}
     rule = f"KL ≥ {number(objective.kl_floor)} and a gain ≥ {number(-objective.margin)}"
     found = []

@@ -33,11 +33,13 @@ class FreshSeeds:
     trained: dict[str, str] = field(default_factory=dict)
     round: int = 0
 
-    def follow(self, plan: SearchPlan) -> None:
-        """Goes on under another plan; what has been begun stays."""
-        if plan.planned() != self.plan.planned():
+    def follow(self, plan: SearchPlan) -> bool:
+        """Goes on under another plan; whether that asks for something else. What has been begun stays."""
+        other = plan.planned() != self.plan.planned()
+        if other:
             self.queued, self.repeated, self.round = deque(), set(), 0
         self.plan = plan
+        return other
 
     @property
     def rounds_left(self) -> bool:

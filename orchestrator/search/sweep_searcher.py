@@ -222,12 +222,11 @@ class SweepSearcher(Searcher):
         """The earlier state under the present plan. Where that asks for more trials or variants than the one
         before, what had come to its end goes on, and nothing is trained twice."""
         state = pickle.loads(Path(checkpoint_path).read_bytes())
-        earlier, plan, studies = state["plan"], self.plan, self._studies
+        plan, studies = self.plan, self._studies
         vars(self).update(state)
         self.plan, self._studies = plan, {**studies, **self._studies}
         self._turns.plan = plan
-        self._fresh.follow(plan)
-        if plan.planned() != earlier.planned():
+        if self._fresh.follow(plan):
             self._first = None
 
     def _next(self) -> Asked | None:

@@ -107,12 +107,12 @@ def test_a_parameter_without_a_gradient_stays_and_counts_no_step() -> None:
 
 def test_clipping_by_hand() -> None:
     parameters = [torch.nn.Parameter(torch.zeros(size)) for size in (1, 2, 1)]
-    parameters[0].grad, parameters[1].grad = torch.tensor([6.0]), torch.tensor([0.0, -8.0])
+    first, second = torch.tensor([6.0]), torch.tensor([0.0, -8.0])
+    parameters[0].grad, parameters[1].grad = first, second
     clip(parameters, 20.0)
-    assert [parameter.grad.tolist() for parameter in parameters[:2]] == [[6.0], [0.0, -8.0]]  # type: ignore[union-attr]
-    clip(parameters, 5.0)
-    found = torch.cat([parameter.grad for parameter in parameters[:2]])  # type: ignore[misc]
-    assert found.tolist() == pytest.approx([3.0, 0.0, -4.0], rel=1e-6)
+    assert [*first.tolist(), *second.tolist()] == [6.0, 0.0, -8.0]
+    clip(parameters, 5.0)  # in place
+    assert [*first.tolist(), *second.tolist()] == pytest.approx([3.0, 0.0, -4.0], rel=1e-6)
     assert parameters[2].grad is None
     clip(parameters[2:], 5.0)
 
