@@ -210,6 +210,7 @@ def main(
 ) -> None:
     """Search text VAEs for the best trade of reconstruction against KL, beside the collapsed baseline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of this process: the trials have the cores
     do_without_home()
     given = {"set" if key == "set_" else key: value for key, value in context.params.items()}
     options = {key: value for key, value in given.items() if key not in _ACTIONS}

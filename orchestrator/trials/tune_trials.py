@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from trainables.trainable import TextVAETrainable, TrialSettings
 TUNE_FOLDER = "tune"
 CHECKPOINTS_A_TRIAL = 5
 MANY = 10_000
-LEAST_PERIOD_S, PERIOD_A_TRIAL_S = 1.0, 0.002
+LEAST_PERIOD_S, PERIOD_A_TRIAL_S = 3.0, 0.002
 """Seconds between two snapshots, at least, and for each planned trial; one takes 0.2 ms a trial."""
 
 
@@ -62,6 +63,7 @@ def run_trials(
     interrupt = signal.getsignal(signal.SIGINT)
     searcher.set_max_concurrency(slots.asked)
     np.set_printoptions(threshold=8)  # Tune formats each result for a log that nobody sees
+    gc.freeze()  # Ray has garbage looked for now and then, and need not look through all that was imported
     analysis = tune.run(
         tune.with_resources(
             tune.with_parameters(trainable, settings=_settings(spec), corpus=corpus), request(spec.resources)

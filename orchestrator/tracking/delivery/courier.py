@@ -19,7 +19,7 @@ from orchestrator.tracking.delivery.requests import Content, Request, requests
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, CLOSING_PAUSE_S = 0.5, 15.0, 0.25
-LINGER_S = 1.0
+LINGER_S = 3.0
 """Entries that follow within this time travel together."""
 LOOK_S = 0.25
 MOST_TRIES, SET_ASIDE_S = 5, 30.0
