@@ -35,6 +35,7 @@ from orchestrator.analysis.results import (
     losses_by_trial,
     runs_frame,
 )
+from orchestrator.analysis.seed_cost import seed_cost
 from orchestrator.reports.figures.curve_view import CostView, Curve, cost_view, training_curves
 from orchestrator.reports.figures.curves_html import sections
 from orchestrator.reports.figures.curves_png import cost_png, curves_png
@@ -66,7 +67,8 @@ class Report:
         over_budgets: a sentence on each variant: at which budgets it is ahead of its baseline.
         curves: the trainings of the baselines and of each variant's best configuration.
         feasible: of each trial whether it keeps the search's constraints, where it had any.
-        about_search: a sentence on each searched variant of which trials were stopped, or none keeps them.
+        about_search: a sentence on each searched variant of which trials were stopped, or none keeps them,
+            and on what the fresh seeds cost.
     """
 
     title: str
@@ -104,10 +106,10 @@ class Report:
         curves = training_curves(table, runs, histories)
         ahead = ahead_at_budgets(table, runs, histories)
         kept = feasible(ended, objective)
-        none = [*stopped(ended), *without_any(ended, objective)]
+        search = [*stopped(ended), *without_any(ended, objective), *seed_cost(ended, rounds)]
         frame = runs_frame(ended)
         return cls(
-            title, ended, frame, table, at_tokens, at_seconds, ahead, curves, entropy_floor, kept, none
+            title, ended, frame, table, at_tokens, at_seconds, ahead, curves, entropy_floor, kept, search
         )
 
     @property
@@ -158,7 +160,8 @@ class Report:
         return [Section("frontier", figure), *sections(self.curves, self.over_cost)]
 
     def verdicts(self) -> list[str]:
-        """A sentence on each variant, on those without a feasible trial, on how baselines were tuned."""
+        """A sentence on each variant, on those without a feasible trial, on what the fresh seeds cost, on how
+        baselines were tuned."""
         return [
             *verdicts(self.configurations),
             *self.about_search,

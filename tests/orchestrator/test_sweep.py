@@ -208,6 +208,24 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(folder: Path) -> None:
     ]
 
 
+def test_the_driver_computes_in_one_thread_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trials have the cores: two threads that wait for one in turns took probes five times as long."""
+    code = (
+        "from orchestrator.sweep import app\n"
+        "app(['--dry-run'], standalone_mode=False)\n"
+        "import threadpoolctl, torch\n"
+        "pools = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "print('threads', torch.get_num_threads(), *sorted(pools))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "threads 1 1", done.stderr
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert sweep("--dry-run").exit_code == 0
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
 def test_a_dry_run_of_a_saved_sweep() -> None:
     prepare_folder(SweepSpec.load(None, {"name": "a", "trials": 9}))
     done = sweep("--resume", "a", "--dry-run")
