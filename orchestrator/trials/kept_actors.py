@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.sections import Resources
 from orchestrator.trials.shared_gpus import SharedGpus
+from orchestrator.trials.whole_files import WholeFiles
 
 
 class KeptActors(SharedGpus):
@@ -28,9 +29,12 @@ class KeptActors(SharedGpus):
         self._kept = kept
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Before Tune's cache has anything to throw away."""
+        """Before Tune's cache has anything to throw away, or a snapshot has been taken."""
         super().on_trial_add(tune_controller, trial)
+        controller = tune_controller._tune_controller
+        if not isinstance(controller._storage.syncer, WholeFiles):
+            WholeFiles.take_over(controller._storage)
         if self._kept:
-            cache = tune_controller._tune_controller._actor_cache
+            cache = controller._actor_cache
             cache.increase_max(trial.placement_group_factory, self._kept)
             self._kept = 0

@@ -28,7 +28,7 @@ from trainables.trainable import TextVAETrainable, TrialSettings
 TUNE_FOLDER = "tune"
 CHECKPOINTS_A_TRIAL = 5
 MANY = 10_000
-LEAST_PERIOD_S, PERIOD_A_TRIAL_S = 3.0, 0.002
+LEAST_PERIOD_S, PERIOD_A_TRIAL_S = 2.0, 0.002
 """Seconds between two snapshots, at least, and for each planned trial; one takes 0.2 ms a trial."""
 
 
@@ -112,4 +112,4 @@ def _has_state(folder: str) -> bool:
     """Whether Tune has saved anything there to go on with."""
     filesystem, path = FileSystem.from_uri(folder)
     files = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
-    return any(file.base_name.startswith("experiment_state") for file in files)
+    return any(file.base_name.startswith("experiment_state") and file.extension == "json" for file in files)

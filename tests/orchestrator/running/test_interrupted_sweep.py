@@ -140,17 +140,19 @@ def test_a_killed_sweep_is_resumed_with_another_limit(tmp_path: Path) -> None:
     one_by_one = (*LONGER, "--epochs", "32", "--max-concurrent", "1")
 
     def killed(process: subprocess.Popen[str]) -> None:
-        while saved(sweep) < 3:  # Tune saves its state once a second: what ended since would run once more
+        while saved(sweep) < 3:  # Tune saves its state now and then: what ended since would run once more
             time.sleep(0.05)
         process.kill()
 
     status, _, _ = interrupted(sweep, 3, killed, *one_by_one)
     assert status == -9
+    known = saved(sweep)
     finished = {name for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
+    assert finished  # MLflow may lag behind, or know of one that ended after Tune's last snapshot
     done = sweep.run("--resume", "s", "--max-concurrent", "2")
     assert (done.returncode, done.stderr) == (0, "")
     rerun = sum(FINISHED_LINE.match(line) is not None for line in done.stdout.splitlines())
-    assert rerun == 8 - len(finished)
+    assert rerun == 8 - known
     assert_complete(sweep, LONGER_PLANNED, 32, lost=1)
     runs = {name: run.info for name, run in reader(sweep).trials().items() if run.info.status == "FINISHED"}
     assert finished <= set(runs)
