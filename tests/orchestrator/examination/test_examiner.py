@@ -74,8 +74,15 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
 
 
 def examiner(tmp_path: Path, samples: int = 4, concurrency: int = 2) -> Examiner:
+    """All samples are drawn, so that an interruption is in time."""
     (tmp_path / "s").mkdir(exist_ok=True)
-    spec = SweepSpec(storage=tmp_path, name="s", final_iw_samples=samples, final_iw_sentences=10)
+    spec = SweepSpec(
+        storage=tmp_path,
+        name="s",
+        final_iw_samples=samples,
+        final_iw_sentences=10,
+        final_iw_tolerance=0.0,
+    )
     return Examiner(spec, CORPUS, concurrency)
 
 
