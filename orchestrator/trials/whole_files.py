@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pyarrow.fs import LocalFileSystem
@@ -46,16 +45,17 @@ class WholeFiles(_FilesystemSyncer):
 
 
 def copy_whole(source: str, target: str) -> None:
-    """Copies a file, or all files of a folder, over those that are there; the folders are made.
+    """Copies a file into a folder that is there, or a folder with all that it holds; over what is there.
 
     Raises:
         OSError: a file cannot be read or written; what was there before stays.
     """
     if not os.path.isdir(source):
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target + PARTIAL)
         os.replace(target + PARTIAL, target)
         return
-    Path(target).mkdir(parents=True, exist_ok=True)
-    for path in sorted(Path(source).iterdir()):
-        copy_whole(str(path), f"{target}/{path.name}")
+    if not os.path.isdir(target):
+        os.makedirs(target)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            copy_whole(entry.path, f"{target}/{entry.name}")
