@@ -33,13 +33,13 @@ def seed_cost(results: Iterable[TrialResult], rounds: SeedRounds | None) -> list
             plan = result.plan
             who = (plan.variant, plan.build().decoder_label if plan.variant == BASELINE else "")
             (fresh if plan.fresh else searched)[who].append(tokens)
-    compared = fresh.keys() | searched.keys()
+    compared = dict.fromkeys((*fresh, *searched))
     if rounds is None or not rounds.first or all(len(fresh[who]) == rounds.first for who in compared):
         return []
     trainings, spent = sum(map(len, fresh.values())), sum(map(sum, fresh.values()))
     fixed = rounds.first * sum(fmean(fresh[who] or searched[who]) for who in compared)
     return [
-        f"fresh seeds where they were needed: {plural(trainings, 'training')}, {thousands(spent)} tokens; "
+        f"fresh seeds: {plural(trainings, 'training')}, {thousands(spent)} tokens; "
         f"{rounds.first} for each of {len(compared)} baselines and remedies would have been "
         f"{rounds.first * len(compared)}, {thousands(fixed)} tokens"
     ]

@@ -32,8 +32,7 @@ class KeptActors(SharedGpus):
         """Before Tune's cache has anything to throw away, or a snapshot has been taken."""
         super().on_trial_add(tune_controller, trial)
         controller = tune_controller._tune_controller
-        if not isinstance(controller._storage.syncer, WholeFiles):
-            WholeFiles.take_over(controller._storage)
+        WholeFiles.take_over(controller._storage)
         if self._kept:
             cache = controller._actor_cache
             cache.increase_max(trial.placement_group_factory, self._kept)

@@ -24,6 +24,8 @@ class WholeFiles(_FilesystemSyncer):
     @classmethod
     def take_over(cls, storage: StorageContext) -> None:
         """From now on the files of this experiment are copied in this way."""
+        if isinstance(storage.syncer, cls):
+            return
         copying = cls(storage.storage_filesystem)
         vars(copying).update(vars(storage.syncer))
         storage.syncer = copying
@@ -31,12 +33,9 @@ class WholeFiles(_FilesystemSyncer):
     def _sync_up_command(
         self, local_path: str, uri: str, exclude: list[str] | None = None
     ) -> tuple[Callable[..., None], dict[str, Any]]:
-        if exclude or not isinstance(self.storage_filesystem, LocalFileSystem):
-            command: tuple[Callable[..., None], dict[str, Any]] = super()._sync_up_command(
-                local_path, uri, exclude
-            )
-            return command
-        return copy_whole, {"source": local_path, "target": uri}
+        if exclude is None and isinstance(self.storage_filesystem, LocalFileSystem):
+            return copy_whole, {"source": local_path, "target": uri}
+        return super()._sync_up_command(local_path, uri, exclude)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As Tune's own: a trial's storage is sent to its actor, and a node does not have this module."""

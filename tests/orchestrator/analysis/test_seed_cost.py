@@ -11,7 +11,7 @@ def test_spent_where_needed_beside_a_fixed_number() -> None:
     """Spent: two baselines of 400 tokens, two of annealed, as much, two of aggressive of 4,000. Three for
     each: 3 × (400 + 400 + 4,000), and three of cyclical at the 400 of its one training that ended."""
     assert seed_cost(small_sweep(), SeedRounds(3, 6)) == [
-        "fresh seeds where they were needed: 6 trainings, 9.6k tokens; "
+        "fresh seeds: 6 trainings, 9.6k tokens; "
         "3 for each of 4 baselines and remedies would have been 12, 15.6k tokens"
     ]
 
@@ -27,7 +27,7 @@ def test_baselines_by_decoder_and_variants_without_a_search() -> None:
         trained("v1", "vanilla", "trial", 1, [9.0]),
     ]
     assert seed_cost(results, SeedRounds(2, 2)) == [
-        "fresh seeds where they were needed: 5 trainings, 1.1k tokens; "
+        "fresh seeds: 5 trainings, 1.1k tokens; "
         "2 for each of 3 baselines and remedies would have been 6, 1.6k tokens"
     ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,14 @@ from orchestrator.trials.whole_files import WholeFiles, copy_whole
 SIZE, ROUNDS = 8_000_000, 60
 
 
-def torn(source: Path, target: Path, copy: object) -> int:
-    """How many of the looks beside `ROUNDS` snapshots found a file of another length than theirs."""
-    done, found = threading.Event(), [0]
+def torn(source: Path, target: Path, copy: Callable[[str, str], None]) -> int:
+    """How many of the looks beside `ROUNDS` snapshots found no file, or one of another length than theirs."""
+    done, lengths = threading.Event(), Counter[int]()
 
     def read() -> None:
         while not done.is_set():
-            found[0] += (target / "state").stat().st_size != SIZE
+            file = target / "state"
+            lengths[file.stat().st_size if file.exists() else 0] += 1
 
     (source / "state").write_bytes(b"0" * SIZE)
     copy_whole(str(source), str(target))
@@ -29,11 +32,12 @@ def torn(source: Path, target: Path, copy: object) -> int:
     reader.start()
     for number in range(ROUNDS):
         (source / "state").write_bytes(b"%d" % (number % 10) * SIZE)
-        copy(str(source), str(target))  # type: ignore[operator]
+        copy(str(source), str(target))
     done.set()
     reader.join()
     assert (target / "state").read_bytes() == b"9" * SIZE
-    return found[0]
+    assert lengths[SIZE] > ROUNDS
+    return lengths.total() - lengths[SIZE]
 
 
 def test_files_are_whole_at_every_moment(tmp_path: Path) -> None:
