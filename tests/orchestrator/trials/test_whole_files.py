@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from pyarrow.fs import LocalFileSystem
+from ray import cloudpickle
 from ray.train._internal.storage import StorageContext, _FilesystemSyncer, _upload_to_fs_path
 
 from orchestrator.trials.whole_files import WholeFiles, copy_whole
@@ -49,15 +50,19 @@ def test_files_are_whole_at_every_moment(tmp_path: Path) -> None:
 
 
 def test_an_actor_gets_tunes_own(tmp_path: Path) -> None:
-    """Its node has no orchestrator."""
+    """Its node has no orchestrator. The driver has copied by then, which Tune remembers."""
     storage = StorageContext(str(tmp_path), "tune")
     period = storage.syncer.sync_period
     WholeFiles.take_over(storage)
     assert type(storage.syncer) is WholeFiles
     storage.syncer.sync_period = 2 * period
+    (tmp_path / "state").write_text("0")
+    assert storage.syncer.sync_up(str(tmp_path / "state"), str(tmp_path / "copy"))
+    storage.syncer.wait()
+    assert (tmp_path / "copy").read_text() == "0"
     sent = pickle.loads(pickle.dumps(storage)).syncer
     assert (type(sent), sent.sync_period) == (_FilesystemSyncer, 2 * period)
-    assert b"orchestrator" not in pickle.dumps(storage.syncer)
+    assert b"orchestrator" not in cloudpickle.dumps(storage)
 
 
 def test_folders_in_folders(tmp_path: Path) -> None:
