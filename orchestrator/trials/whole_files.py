@@ -38,8 +38,8 @@ class WholeFiles(_FilesystemSyncer):
         return super()._sync_up_command(local_path, uri, exclude)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As Tune's own that has copied nothing: a trial's storage is sent to its actor, and a node does not have
-        this module."""
+        """As Tune's own that has copied nothing: a trial's storage is sent to its actor, whose node does not
+        have this module."""
         state = self.__getstate__()  # type: ignore[no-untyped-call]
         return _FilesystemSyncer, (self.storage_filesystem,), state | {"_current_cmd": None}
 
