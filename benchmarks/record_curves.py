@@ -33,15 +33,20 @@ from trainables.variants import load_variant
 CURVES = Path(__file__).parent / "curves.jsonl.gz"
 CONFIGURATIONS = {"annealed": 24, "cyclical": 20, "dilated": 16, "free_bits": 16, "aggressive": 8}
 OPTIONS: dict[str, Any] = {
-    "variants": {
-        **dict.fromkeys(CONFIGURATIONS, None),
-        "annealed": {"ranges": {"anneal_rate": {"low": 0.1, "high": 1, "log": True}}},
-    },
+    "variants": dict.fromkeys(CONFIGURATIONS),
     "baseline_trials": 0,
-    "knobs": {"encoder": "lstm", "latent_size": 16, "batch_size": 32, "learning_rate": 0.003},
+    "knobs": {
+        "encoder": "pooled",
+        "decoder": "dilated",
+        "dropout": 0.2,
+        "embedding_size": 32,
+        "latent_size": 8,
+        "batch_size": 64,
+        "learning_rate": 0.004,
+    },
 }
-"""Of the sweep whose trials these are: what was usual for the corpus when the first of them were recorded, so
-that all in the file are alike."""
+"""Of the sweep whose trials these are: what was usual for the corpus when they were recorded, written out so
+that what is added later is like them."""
 KEPT = {
     "nll": 4,
     "kl": 4,

@@ -24,7 +24,7 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.machine import processor
-from benchmarks.record_curves import CURVES
+from benchmarks.record_curves import CURVES, OPTIONS
 from benchmarks.recorded import Configuration, gain, read_table
 from benchmarks.replay import RAY, TRIALS, Strategy, replay
 from orchestrator.search.ranking import Ranking
@@ -201,14 +201,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     whole = gain([each.true for found in table.values() for each in found])
     versions = (torch.__version__.partition("+")[0], optuna.__version__)
     size, tokens = sum(map(len, table.values())), budget() / 1e6
-    seeds = len(next(iter(table.values()))[0].curves)
+    seeds, encoder = len(next(iter(table.values()))[0].curves), OPTIONS["knobs"]["encoder"]
     TARGET.write_text(
         f"""# Searches, replayed on recorded learning curves
 
 `python -m benchmarks.search`, {date.today()}, {processor()}, torch {versions[0]}, Optuna {versions[1]}. No
 training is done: the curves of {size} configurations ({counts}; each variant's default, the others drawn at
 random from its search space) on {seeds} seeds each were recorded by `python -m benchmarks.record_curves` as
-the default sweep trained then (embedded corpus, LSTM encoder, `epochs: auto`) and lie in
+the default sweep trains (embedded corpus, {encoder} encoder, dilated decoder, `epochs: auto`) and lie in
 `benchmarks/curves.jsonl.gz`.
 
 **Gain**: the area in nats² by which the frontier of what was trained to its end, KL from 0.5 on, lies below

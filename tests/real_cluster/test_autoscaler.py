@@ -4,7 +4,6 @@ machines that it starts are processes beside the head, on a machine where nothin
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import time
 from collections import Counter
@@ -58,6 +57,12 @@ cd {shared}/checkout; RAY_ADDRESS=auto python -m orchestrator.sweep --corpus {sh
   --variants vanilla --trials 4 --epochs 80 --baseline-seeds 1 --replicates 0 --storage {shared}/sweeps \\
   --tracking-uri sqlite:///{shared}/mlflow.db --set batch_size=8 --set hidden_size=16 2>&1
 """
+# Not by `ray status`, which is what the autoscaler last wrote down: five quick trials may have ended by then.
+COUNT = """
+cd {shared}/checkout; python -c 'import ray
+ray.init("auto", logging_level="error", log_to_driver=False)
+print(sum(node["Alive"] and node["Resources"].get("CPU") == 1 for node in ray.nodes()))' 2> /dev/null
+"""
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
@@ -80,8 +85,7 @@ def test_workers_come_with_the_work_and_go_with_it(machine: Hosts) -> None:
         return done.stdout
 
     def workers() -> int:
-        there, _, _ = run("ray status").partition("Pending:")
-        return sum(int(count) for count in re.findall(r"^ (\d+) worker$", there, re.M))
+        return int(run(COUNT.format(shared=machine.shared)))
 
     run(START.format(shared=machine.shared))
     assert workers() == 0
