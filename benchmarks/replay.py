@@ -20,6 +20,7 @@ from benchmarks.record_curves import OPTIONS
 from benchmarks.recorded import Configuration, Curve, gain
 from orchestrator.search.objectives import Point
 from orchestrator.search.plan import SearchPlan
+from orchestrator.search.prospects import Prospects
 from orchestrator.search.rungs import HalvingRule, Rungs
 from orchestrator.search.study import VariantStudy
 from orchestrator.search.turns import Turns
@@ -35,7 +36,8 @@ RAY = "optuna.samplers:TPESampler"
 class Strategy:
     """A way to search. `quota` says whose turn it is: of the variant that has had fewest trials, or fewest
     tokens, or with "nothing" of whose trials promise most; `prune` after how many dead epochs a trial ends,
-    `default` whether a variant's default comes first."""
+    `dominated` whether one ends that will not come to the frontier, `default` whether a variant's default
+    comes first."""
 
     name: str
     sampler: str
@@ -45,6 +47,7 @@ class Strategy:
     from_annealed: bool = True
     quota: str = "tokens"
     prune: int | None = None
+    dominated: bool = False
     default: bool = True
     repeats: int = 30
 
@@ -94,10 +97,20 @@ class Lane:
     study: VariantStudy | RayStudy
     left: list[Configuration]
     rungs: Rungs | None
+    prospects: Prospects | None
     spent: float = 0.0
     waiting: dict[str, tuple[int, Configuration, int]] = field(default_factory=dict)
     """Trials that pause: number in the study, configuration, epochs trained."""
     asked: int = 0
+    finals: list[Point] = field(default_factory=list)
+
+    def is_dominated(self, trial_id: str, behind: int, point: Point) -> bool:
+        """Whether a trial ends that stands there, so many epochs behind the end of its annealing."""
+        if self.prospects is None or behind <= 0:
+            return False
+        assert isinstance(self.study, VariantStudy)
+        self.prospects.stands(trial_id, behind, point)
+        return self.prospects.is_dominated(self.study.objective, behind, point, self.finals)
 
 
 def replay(
@@ -106,13 +119,18 @@ def replay(
     plan: SearchPlan,
     seed: int,
     budget: float,
+    trials: float = math.inf,
 ) -> list[tuple[float, float]]:
-    """One search: tokens spent and gain, after each training that was ended."""
+    """One search with so many tokens and so many trials of each variant: tokens spent and gain, after each
+    training that was ended, and at last what was spent on those that were not."""
     turns = Turns(plan)
     kind = RayStudy if strategy.sampler == RAY else VariantStudy
     lanes = {
         each.variant: Lane(
-            kind(each, plan), list(table[each.variant]), Rungs(strategy.halving) if strategy.halving else None
+            kind(each, plan),
+            list(table[each.variant]),
+            Rungs(strategy.halving) if strategy.halving else None,
+            Prospects() if strategy.dominated else None,
         )
         for each in plan.variants
     }
@@ -123,7 +141,8 @@ def replay(
     seeds = len(next(iter(table.values()))[0].curves)
     while spent < budget:
         lane = _QUOTAS[strategy.quota](
-            [each for each in lanes.values() if each.left or _promotable(each)], turns
+            [each for each in lanes.values() if (each.left and each.asked < trials) or _promotable(each)],
+            turns,
         )
         if lane is None:
             break
@@ -139,7 +158,7 @@ def replay(
             trial_id = str(number)
             lane.asked += 1
         curve = configuration.curves[seed % seeds]
-        stop, pauses = _until(strategy, curve, done)
+        stop, pauses = _until(strategy, lane, trial_id, curve, done)
         cost = curve.tokens[stop - 1] - (curve.tokens[done - 1] if done else 0.0)
         spent, lane.spent = spent + cost, lane.spent + cost
         if pauses:
@@ -150,20 +169,25 @@ def replay(
             _tell(lane, number, None, turns)
         else:
             _tell(lane, number, curve.final, turns)
+            lane.finals.append(curve.final)
+            if lane.prospects is not None:
+                lane.prospects.ends(trial_id, curve.final)
             found.append(configuration.true)
             path.append((spent, gain(found)))
-    return path
+    return [*path, (spent, path[-1][1])] if trials < math.inf else path
 
 
 def _promotable(lane: Lane) -> str | None:
     return lane.rungs.promotable(lane.waiting) if lane.rungs else None
 
 
-def _until(strategy: Strategy, curve: Curve, done: int) -> tuple[int, bool]:
+def _until(strategy: Strategy, lane: Lane, trial_id: str, curve: Curve, done: int) -> tuple[int, bool]:
     """Epochs up to which the trial trains now, and whether it pauses at a rung there."""
     levels = strategy.halving.levels if strategy.halving else ()
     for epochs in range(done + 1, len(curve.points)):
         if strategy.prune is not None and curve.collapsed[epochs - 1] >= strategy.prune:
+            return epochs, False
+        if lane.is_dominated(trial_id, epochs - curve.annealed, curve.best(epochs)):
             return epochs, False
         if epochs - _clock(strategy, curve) in levels:
             return epochs, True

@@ -9,11 +9,12 @@ from statistics import fmean
 from orchestrator.analysis.results import TrialResult
 from orchestrator.common.wording import number, plural
 from orchestrator.search.objectives import Frontier, Objective, Point, rank, violation
+from orchestrator.search.prospects import DOMINATED
 from orchestrator.search.rungs import NOT_PROMOTED
 from trainables.training.collapse import COLLAPSED
 from trainables.variants import BASELINE
 
-_WHY = {COLLAPSED: "as collapsed", NOT_PROMOTED: "at a rung"}
+_WHY = {COLLAPSED: "as collapsed", DOMINATED: "as dominated", NOT_PROMOTED: "at a rung"}
 
 
 def feasible(results: Sequence[TrialResult], objective: Objective | None) -> dict[str, bool]:

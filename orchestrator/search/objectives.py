@@ -135,3 +135,12 @@ def rank(objective: Objective, point: Point) -> tuple[float, float]:
     """The least of these is the best: what keeps to the constraints, then the lowest NLL + KL above the
     baseline's."""
     return violation(objective, point), point.nll_plus_kl
+
+
+def moves(objective: Objective, point: Point, found: Sequence[Point]) -> bool:
+    """Whether the point would add to what was found: to its gain, or as long as that has none, be better
+    than the best of it."""
+    before = objective.gain(found)
+    if before == 0:
+        return all(rank(objective, point) < rank(objective, each) for each in found)
+    return objective.gain([*found, point]) > before

@@ -58,6 +58,7 @@ class SearchPlan:
     sampler: str
     seed: int
     by_gain: bool = False
+    stop_dominated: bool = False
 
     @classmethod
     def of(cls, spec: SweepSpec, longest: int | None = None) -> SearchPlan:
@@ -78,6 +79,7 @@ class SearchPlan:
             spec.search.sampler,
             spec.seed,
             spec.search.equal == "nothing",
+            spec.search.stop_dominated,
         )
 
     def planned(self, asked: Mapping[str, int] | None = None) -> dict[str, int]:

@@ -12,13 +12,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from orchestrator.search.objectives import Frontier, Point, objective_of
+from orchestrator.search.prospects import DOMINATED
 from orchestrator.search.ranking import Ranking
 from orchestrator.spec.sections import Search
 from trainables.training.collapse import COLLAPSED
 
 NOT_PROMOTED = "not_promoted"
 """The failure of a trial that paused at a rung and never went on."""
-EARLY = (COLLAPSED, NOT_PROMOTED)
+EARLY = (COLLAPSED, DOMINATED, NOT_PROMOTED)
 """Failures that are none: what is known of these trials is that they were stopped."""
 
 

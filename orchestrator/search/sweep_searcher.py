@@ -26,6 +26,7 @@ from orchestrator.search.fresh_seeds import FreshSeeds
 from orchestrator.search.objectives import Point, rank
 from orchestrator.search.pauses import Pauses
 from orchestrator.search.plan import SearchPlan, Study, study_of
+from orchestrator.search.prospects import Prospects
 from orchestrator.search.study import Known, VariantStudy
 from orchestrator.search.trial_plan import Asked, Ended, TrialPlan
 from orchestrator.search.turns import Turns
@@ -36,7 +37,7 @@ Undecided = Callable[[Sequence[Ended]], list[TrialPlan]]
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 _STATE = (
     "plan", "_first", "_studies", "_fresh", "_running", "_failed", "_lost", "_baselines", "pauses",
-    "shares", "_turns",
+    "shares", "_turns", "_prospects",
 )  # fmt: skip
 
 
@@ -65,6 +66,7 @@ class SweepSearcher(Searcher):
         self._lost: deque[Asked] = deque()
         self._closed = False
         self.pauses = Pauses(plan.halving)
+        self._prospects: dict[Study, Prospects] = {}
         self.shares: dict[Size, float] = {}  # of a GPU, where models of that size ran out of memory on less
         self._baselines: dict[str, list[float]] = {}  # NLL + KL of the language models, by decoder
 
@@ -149,6 +151,7 @@ class SweepSearcher(Searcher):
             return
         study = self._studies[study_of(asked.plan)]
         point = self._point(asked.plan, nll, kl)
+        self._prospects_of(asked).ends(trial_id, Point(nll, kl))
         if point.finite:
             study.ended.append((asked.plan, nll, kl))
         study.tell(asked.number, point, TrialState.FAIL if failed else TrialState.PRUNED)
@@ -167,6 +170,19 @@ class SweepSearcher(Searcher):
             return False
         del self._running[trial_id]
         return not (self.promotable() == trial_id and self.promote(trial_id))
+
+    def is_dominated(self, trial_id: str, behind: int, nll: float, kl: float) -> bool:
+        """A trial stands here, so many epochs behind the end of its annealing; whether it is to be stopped,
+        as it will not come to its variant's frontier."""
+        asked = self._running.get(trial_id)
+        if not self.plan.stop_dominated or asked is None or asked.number is None:
+            return False
+        if asked.plan.variant == BASELINE or not asked.plan.searched:
+            return False
+        study, prospects = self._studies[study_of(asked.plan)], self._prospects_of(asked)
+        prospects.stands(trial_id, behind, Point(nll, kl))
+        found = [self._point(*each) for each in study.ended]
+        return prospects.is_dominated(study.objective, behind, self._point(asked.plan, nll, kl), found)
 
     def promotable(self) -> str | None:
         """The trial that goes on from its rung next, before anything new is begun."""
@@ -298,6 +314,9 @@ class SweepSearcher(Searcher):
         if asked.number is None:
             return asked
         return Asked(asked.plan, self._studies[study_of(asked.plan)].again(asked.number))
+
+    def _prospects_of(self, asked: Asked) -> Prospects:
+        return self._prospects.setdefault(study_of(asked.plan), Prospects())
 
     def _point(self, plan: TrialPlan, nll: float, kl: float) -> Point:
         """NLL less the mean NLL + KL of the decoder's baselines that have ended, or of all baselines while

@@ -80,6 +80,8 @@ class Search(BaseModel):
             frontier still moves.
         collapse_patience: epochs for which the latent variable must have been dead, with the KL weight
             whole, for a searched trial to be stopped; None never stops one.
+        stop_dominated: whether a searched trial is stopped once nothing that its variant's earlier trials
+            still changed would bring it to their frontier.
         halving: where searched trials pause, and how many go on; None trains all to their end.
         warm_start: names of earlier sweeps whose trials the search begins with.
         margin: by how many nats per sentence its NLL + KL may lie above the baseline's; negative asks for a
@@ -95,6 +97,7 @@ class Search(BaseModel):
     warm_start: tuple[str, ...] = Field(default=(), strict=False)
     equal: Literal["compute", "trials", "nothing"] = "compute"
     collapse_patience: Annotated[int, Field(ge=1)] | None = None
+    stop_dominated: bool = False
     halving: Halving | None = None
 
     @field_validator("sampler")

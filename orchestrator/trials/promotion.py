@@ -11,6 +11,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from orchestrator.search.prospects import DOMINATED
 from orchestrator.search.rungs import NOT_PROMOTED
 from orchestrator.search.sweep_searcher import SweepSearcher
 
@@ -24,6 +25,7 @@ class Promotion(FIFOScheduler):
         self._searcher = searcher
         self._trials: dict[str, Trial] = {}
         self._number: dict[str, int] = {}
+        self._dominated: dict[str, int] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """After a restart Tune takes what had paused for pending, and what had been given up while it paused
@@ -44,7 +46,21 @@ class Promotion(FIFOScheduler):
         if "standing/behind" not in result:
             return self.CONTINUE
         behind, nll, kl = (result[f"standing/{name}"] for name in ("behind", "nll", "kl"))
+        if self._searcher.is_dominated(trial.trial_id, behind, nll, kl):
+            self._dominated[trial.trial_id] = behind
+            return self.STOP
         return self.PAUSE if self._searcher.reached(trial.trial_id, behind, nll, kl) else self.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Tune has kept the last result by now, and neither the searcher nor any callback has seen that the
+        trial has ended."""
+        if (behind := self._dominated.pop(trial.trial_id, None)) is not None:
+            reason = (
+                f"{behind} epochs behind the end of its annealing nothing that its variant's earlier trials"
+            )
+            trial.last_result.update(
+                failure=DOMINATED, reason=f"{reason} still changed would bring it to theirs"
+            )
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called at every step of Tune's loop, so here those that pause are ended, too."""

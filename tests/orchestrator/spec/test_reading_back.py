@@ -127,6 +127,7 @@ search:
   warm_start: []
   equal: compute
   collapse_patience: null
+  stop_dominated: false
   halving: null
 budget:
   max_tokens: null
