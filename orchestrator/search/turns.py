@@ -6,9 +6,9 @@ has fewer configurations or with `equal: nothing` nearly all of it, is shared: t
 variant whose trials have lately moved the frontier most for what they cost. That is a bandit whose payoffs
 fade. Of each variant it looks at what its trials have won over what they have cost, earlier ones with less
 weight (discounted as by Kocsis & Szepesvári 2006), as though one more had won `OPTIMISM` times what trials
-win on average: so one of which little is known is tried as well. Both numbers are those of the replay
-(docs/benchmarks/search.md): with discounts of 0.5 to 0.85 and an optimism of a half to 2 it did much alike,
-without a discount it could do worse than equal shares.
+win on average: so one of which little is known is tried as well. Both numbers are those of
+a replay as in docs/benchmarks/search.md, of trainings with an LSTM encoder: with discounts of 0.5 to 0.85 and
+an optimism of a half to 2 it did much alike, without a discount it could do worse than equal shares.
 """
 
 from __future__ import annotations

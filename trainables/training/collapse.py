@@ -1,8 +1,8 @@
 """Whether a training has collapsed: its latent variable is dead although the KL weight is whole.
 
 It is no certain sign. Of the 267 recorded trainings of docs/benchmarks/search.md 37 had ten such epochs, and
-none came back; of as many with an LSTM encoder and decoder 81, of which 17 had a KL above 0.5 in the end, and 4
-a gain over their baseline.
+none came back; of as many with an LSTM encoder and decoder 81, of which 17 had a KL above 0.5 in the end, and
+4 a gain over their baseline.
 """
 
 from __future__ import annotations
