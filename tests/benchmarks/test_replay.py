@@ -34,6 +34,7 @@ def test_the_recorded_curves(table: dict[str, list[Configuration]]) -> None:
         Strategy("a", "tpe"),
         Strategy("b", "random", prune=10, quota="nothing"),
         Strategy("c", "random", halving=HalvingRule(2, 4, 2, Ranking()), quota="trials"),
+        Strategy("d", "random", dominated=True),
     ],
 )
 def test_a_replay_spends_its_budget_and_uses_each_configuration_once(
@@ -52,3 +53,16 @@ def test_a_budget_without_end_finds_all_that_is_recorded(table: dict[str, list[C
     path = replay(strategy, table, strategy.plan(0, 20), 0, float("inf"))
     assert path[-1][1] == pytest.approx(gain([each.true for found in table.values() for each in found]))
     assert len(path) == 1 + sum(map(len, table.values()))
+
+
+def test_so_many_trials_of_each_variant_of_which_dominated_ones_are_stopped(
+    table: dict[str, list[Configuration]],
+) -> None:
+    spent = {}
+    for dominated in (False, True):
+        strategy = Strategy("few", "random", quota="trials", dominated=dominated)
+        path = replay(strategy, table, strategy.plan(0, 20), 0, float("inf"), trials=6)
+        spent[dominated] = path[-1][0]
+        assert (len(path) == 2 + 6 * len(table)) is not dominated  # from nothing to what was spent in all
+        assert path[-1][1] == path[-2][1]
+    assert spent[True] < spent[False]
