@@ -66,3 +66,11 @@ class Prospects:
             Point(point.nll + MARGIN * rest.nll, max(0.0, point.kl + MARGIN * rest.kl)) for rest in rests
         ]
         return len(ahead) >= LEAST and not any(moves(objective, each, found) for each in ahead)
+
+
+def why_dominated(behind: int) -> str:
+    """Of a trial that was stopped so many epochs behind the end of its annealing, for people."""
+    return (
+        f"{behind} epochs behind the end of its annealing: half as much again as was left of its variant's"
+        " earlier trials there would not bring it to their frontier"
+    )

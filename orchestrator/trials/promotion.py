@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from orchestrator.search.prospects import DOMINATED
+from orchestrator.search.prospects import DOMINATED, why_dominated
 from orchestrator.search.rungs import NOT_PROMOTED
 from orchestrator.search.sweep_searcher import SweepSearcher
 
@@ -55,12 +55,7 @@ class Promotion(FIFOScheduler):
         """Tune has kept the last result by now, and neither the searcher nor any callback has seen that the
         trial has ended."""
         if (behind := self._dominated.pop(trial.trial_id, None)) is not None:
-            reason = (
-                f"{behind} epochs behind the end of its annealing nothing that its variant's earlier trials"
-            )
-            trial.last_result.update(
-                failure=DOMINATED, reason=f"{reason} still changed would bring it to theirs"
-            )
+            trial.last_result.update(failure=DOMINATED, reason=why_dominated(behind))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called at every step of Tune's loop, so here those that pause are ended, too."""

@@ -48,10 +48,9 @@ def test_dominated_trials_are_stopped_over_an_interruption(tmp_path: Path) -> No
         if trial_id in stopped.index:
             assert run.info.status == "KILLED"
             assert len(epochs) < EPOCHS
-            problem = run.data.tags["orchestrator.problem"]
-            assert problem == (
-                f"{len(epochs) - 2} epochs behind the end of its annealing nothing that its variant's earlier"
-                " trials still changed would bring it to theirs"
+            assert run.data.tags["orchestrator.problem"] == (
+                f"{len(epochs) - 2} epochs behind the end of its annealing: half as much again as was left of"
+                " its variant's earlier trials there would not bring it to their frontier"
             )
         else:
             assert (run.info.status, len(epochs)) == ("FINISHED", EPOCHS)
