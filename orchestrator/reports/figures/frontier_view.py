@@ -30,6 +30,7 @@ LINES_TITLE = "NLL + KL ="
 BARS = 3.0
 """Bars are so many standard errors to each side; the tests decide, not whether bars overlap."""
 _OFF_SCALE = 1e6
+_MARGIN = 0.06
 """No picture holds more nats per sentence: matplotlib's and the browser's arithmetic would give way."""
 
 
@@ -95,7 +96,8 @@ def view(configurations: pd.DataFrame, runs: pd.DataFrame, *, entropy_floor: flo
     near, bars = dots[dots["nll_plus_kl"] <= limit], marks[marks["nll_plus_kl"] <= limit]
     reach = BARS * bars["gain_se"].where(bars["runs"] > 1).fillna(0.0).clip(upper=limit)
     floors = levels[:0] if entropy_floor is None else entropy_floor - levels
-    kl_limits = _padded([near["kl"], [0.0]])
+    left, right = _padded([near["kl"], [0.0]])
+    kl_limits = max(left, -_MARGIN * right), right  # where all has collapsed no wider: there is no KL below 0
     nll_limits = _padded([near["nll"], levels])
     delta_limits = _padded([near["delta"], bars["delta"] - reach, bars["delta"] + reach, floors, [0.0]])
     visible = dots["kl"].between(*kl_limits) & dots["nll"].between(*nll_limits)
@@ -141,13 +143,13 @@ def highest_shown(totals: FloatArray, levels: FloatArray) -> float:
 
 
 def _padded(parts: Sequence[npt.ArrayLike]) -> tuple[float, float]:
-    """Limits around all finite values, with a margin of 6 %; at least half a nat apart."""
+    """Limits around all finite values, with a margin; at least half a nat apart."""
     values = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
-    margin = max(0.06 * (high - low), 0.25 - (high - low) / 2, 0.02)
+    margin = max(_MARGIN * (high - low), 0.25 - (high - low) / 2, 0.02)
     return low - margin, high + margin
 
 

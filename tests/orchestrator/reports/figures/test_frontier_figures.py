@@ -147,6 +147,11 @@ def test_limits_hold_all_that_matters() -> None:
     assert shown.delta_limits[0] < 10.57 - 13.7 < 0.2 < shown.delta_limits[1] < 1.5
 
 
+def test_where_all_has_collapsed_no_kl_below_0_is_shown() -> None:
+    shown = seen(table([_BASELINE, ("annealed", "trial", "lstm", 42, "a=1", 13.6, 0.02)]))
+    assert shown.kl_limits == pytest.approx((-0.06 * 0.26, 0.26))  # 0.01 ± 0.25, and what lies left of 0
+
+
 CASES: dict[str, tuple[pd.DataFrame, float | None]] = {
     "usual": (sweep(), FLOOR),
     "many decoders and variants": (
