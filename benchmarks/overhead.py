@@ -4,8 +4,7 @@
 
 runs 60 trials of 5 × 0.2 s, two at a time, in turns through this project's searcher and trials (with its
 MLflow tracking, and without), through Ray Tune's OptunaSearch with and without reused actors, and through
-plain Optuna in two processes over a journal file; then a thousand trials that do nothing. It writes
-docs/benchmarks/overhead.md.
+plain Optuna in two processes over a journal file. It writes docs/benchmarks/overhead.md.
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ from trainables.text.grammar import embedded_corpus
 
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks" / "overhead.md"
 TRIALS, AT_ONCE = 60, 2
-MANY = 1000
 SPACE = {
     "a": optuna.distributions.FloatDistribution(0.0, 1.0),
     "b": optuna.distributions.FloatDistribution(0.0, 1.0),
@@ -159,7 +157,6 @@ def timed(run: Callable[[Path], object]) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--many", type=int, default=MANY)
     asked = options.parse_args(arguments)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -171,9 +168,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name, run in RUNS.items():
                 seconds[name].append(timed(run))
                 print(f"[{number + 1}/{asked.rounds}] {name}: {seconds[name][-1]:.1f} s", flush=True)
-        folder = Path(tempfile.mkdtemp())
-        beats = ours(folder, tracked=True, trials=asked.many, epochs=1)
-        shutil.rmtree(folder, ignore_errors=True)
     lines = [
         "# What a sweep costs beside its training",
         "",
@@ -188,19 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"| {name} | {statistics.median(found):.1f} | {statistics.median(found) / ideal:.2f} |"
             for name, found in seconds.items()
         ),
-        "",
-        f"## {len(beats)} trials that do nothing",
-        "",
-        "This project, with MLflow: the driver's time a trial, and its memory.",
-        "",
-        "| trials | ms a trial | MiB |",
-        "|---|---:|---:|",
-    ]
-    for first in range(0, len(beats) - 1, max(1, len(beats) // 5)):
-        part = beats[first : first + max(1, len(beats) // 5) + 1]
-        pace = 1000 * (part[-1][0] - part[0][0]) / (len(part) - 1)
-        lines.append(f"| {first + 1} to {first + len(part) - 1} | {pace:.0f} | {part[-1][1]:.0f} |")
-    lines += [
         "",
         "Not measured: clusters of several nodes, an MLflow server, Ray's own start and end (5 to 16 s).",
         "",

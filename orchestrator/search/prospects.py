@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.common.wording import plural
 from orchestrator.search.objectives import Objective, Point, moves
 
 DOMINATED = "dominated"
@@ -71,6 +72,6 @@ class Prospects:
 def why_dominated(behind: int) -> str:
     """Of a trial that was stopped so many epochs behind the end of its annealing, for people."""
     return (
-        f"{behind} epochs behind the end of its annealing: half as much again as was left of its variant's"
-        " earlier trials there would not bring it to their frontier"
+        f"{plural(behind, 'epoch')} behind the end of its annealing: half as much again as was left of its"
+        " variant's earlier trials there would not bring it to their frontier"
     )
