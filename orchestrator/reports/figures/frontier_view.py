@@ -30,8 +30,9 @@ LINES_TITLE = "NLL + KL ="
 BARS = 3.0
 """Bars are so many standard errors to each side; the tests decide, not whether bars overlap."""
 _OFF_SCALE = 1e6
-_MARGIN = 0.06
 """No picture holds more nats per sentence: matplotlib's and the browser's arithmetic would give way."""
+_MARGIN = 0.06
+"""Around all that is shown, as a share of it."""
 
 
 @dataclass(frozen=True)
