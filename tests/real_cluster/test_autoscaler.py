@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pytest
@@ -54,14 +56,16 @@ ray start --head --num-cpus=0 --include-dashboard=false --autoscaling-config={sh
 """
 SWEEP = """
 cd {shared}/checkout; RAY_ADDRESS=auto python -m orchestrator.sweep --corpus {shared}/text.txt --name s \\
-  --variants vanilla --trials 4 --epochs 80 --baseline-seeds 1 --replicates 0 --storage {shared}/sweeps \\
+  --variants vanilla --trials 4 --epochs 160 --baseline-seeds 1 --replicates 0 --storage {shared}/sweeps \\
   --tracking-uri sqlite:///{shared}/mlflow.db --set batch_size=8 --set hidden_size=16 2>&1
 """
 # Not by `ray status`, which is what the autoscaler last wrote down: five quick trials may have ended by then.
-COUNT = """
-cd {shared}/checkout; python -c 'import ray
+WATCH = """
+cd {shared}/checkout; exec python -c 'import ray, time
 ray.init("auto", logging_level="error", log_to_driver=False)
-print(sum(node["Alive"] and node["Resources"].get("CPU") == 1 for node in ray.nodes()))' 2> /dev/null
+while True:
+    print(sum(node["Alive"] and node["Resources"].get("CPU") == 1 for node in ray.nodes()), flush=True)
+    time.sleep(0.5)' 2> /dev/null
 """
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -84,25 +88,31 @@ def test_workers_come_with_the_work_and_go_with_it(machine: Hosts) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def workers() -> int:
-        return int(run(COUNT.format(shared=machine.shared)))
-
     run(START.format(shared=machine.shared))
-    assert workers() == 0
     begin = time.monotonic()
-    seen: list[tuple[float, int]] = [(0.0, 0)]
+    seen: list[tuple[float, int]] = []
+
+    def follow(counts: IO[str]) -> None:
+        for line in counts:
+            if not seen or int(line) != seen[-1][1]:
+                seen.append((time.monotonic() - begin, int(line)))
+
     with subprocess.Popen(
-        machine.ssh(0, SWEEP.format(shared=machine.shared)), stdout=subprocess.PIPE, text=True
-    ) as sweep:
-        while sweep.poll() is None:
-            if (now := workers()) != seen[-1][1]:
-                seen.append((time.monotonic() - begin, now))
-        output = sweep.stdout.read() if sweep.stdout else ""
-    assert sweep.returncode == 0, output
-    end = time.monotonic() + 60 * IDLE_MINUTES + GOES_S
-    while workers():
-        assert time.monotonic() < end, (seen, output)
-        time.sleep(1)
+        machine.ssh(0, WATCH.format(shared=machine.shared)), stdout=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout is not None
+        follower = threading.Thread(target=follow, args=(watch.stdout,))
+        follower.start()
+        try:
+            output = run(SWEEP.format(shared=machine.shared))
+            end = time.monotonic() + 60 * IDLE_MINUTES + GOES_S
+            while seen[-1][1]:
+                assert time.monotonic() < end, (seen, output)
+                time.sleep(0.2)
+        finally:
+            watch.terminate()
+            follower.join()
+    assert seen[0][1] == 0
     came = [(round(when), count) for when, count in seen]
     print(f"workers: {came}, none after {time.monotonic() - begin:.0f} s")
     assert max(count for _, count in seen) == WORKERS
