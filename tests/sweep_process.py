@@ -100,6 +100,20 @@ class Sweep:
                 if process.poll() is None:
                     process.kill()
 
+    def interrupted_and_resumed(self, spec: str, trials: int) -> tuple[str, str]:
+        """A sweep `s` by this spec on a small corpus, interrupted when so many trials have ended, and gone on
+        with; what either printed."""
+        write_corpus(self.folder / "text.txt")
+        (self.folder / "s.yaml").write_text(spec)
+        with self.started("s.yaml", "--name", "s") as process:
+            read_until(process, trial_is_done(trials))
+            control_c(process)
+            output, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130, (output, errors)
+        again = self.run("--resume", "s")
+        assert again.returncode == 0, again.stderr
+        return output, again.stdout
+
     def trials(self, name: str) -> pd.DataFrame:
         return pd.read_csv(self.folder / "sweeps" / name / "trials.csv", keep_default_na=False)
 

@@ -8,7 +8,7 @@ keeps it away, and a margin above the baseline's NLL + KL keeps it from buying K
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -137,10 +137,22 @@ def rank(objective: Objective, point: Point) -> tuple[float, float]:
     return violation(objective, point), point.nll_plus_kl
 
 
-def moves(objective: Objective, point: Point, found: Sequence[Point]) -> bool:
-    """Whether the point would add to what was found: to its gain, or as long as that has none, be better
-    than the best of it."""
-    before = objective.gain(found)
-    if before == 0:
-        return all(rank(objective, point) < rank(objective, each) for each in found)
-    return objective.gain([*found, point]) > before
+def front(points: Iterable[Point]) -> list[Point]:
+    """Those that no other has both objectives as low as, by rising KL; one of each that are equal."""
+    found, least = [], math.inf
+    for point in sorted(points, key=lambda point: (point.kl, point.nll)):
+        if point.nll < least:
+            found.append(point)
+            least = point.nll
+    return found
+
+
+def moves(objective: Objective, points: Sequence[Point], found: Sequence[Point]) -> bool:
+    """Whether any of the points would add to what was found: to its gain, or as long as that has none, be
+    better than the best of it."""
+    if objective.gain(found) == 0:
+        best = min((rank(objective, each) for each in found), default=(math.inf, math.inf))
+        return any(rank(objective, point) < best for point in points)
+    ahead = front(found)
+    before = objective.gain(ahead)
+    return any(objective.gain(front([*ahead, point])) > before for point in points)

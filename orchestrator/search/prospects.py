@@ -66,7 +66,7 @@ class Prospects:
         ahead = [
             Point(point.nll + MARGIN * rest.nll, max(0.0, point.kl + MARGIN * rest.kl)) for rest in rests
         ]
-        return len(ahead) >= LEAST and not any(moves(objective, each, found) for each in ahead)
+        return len(ahead) >= LEAST and not moves(objective, ahead, found)
 
 
 def why_dominated(behind: int) -> str:

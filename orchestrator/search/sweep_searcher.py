@@ -147,11 +147,12 @@ class SweepSearcher(Searcher):
         nll, kl = (final.get(f"best/{name}", math.nan) for name in ("nll", "kl"))
         if asked.number is None:
             if asked.plan.kind == "baseline" and math.isfinite(nll + kl):
-                self._baselines.setdefault(_decoder(asked.plan), []).append(nll + kl)
+                self._baselines.setdefault(asked.plan.decoder, []).append(nll + kl)
             return
         study = self._studies[study_of(asked.plan)]
         point = self._point(asked.plan, nll, kl)
-        self._prospects_of(asked).ends(trial_id, Point(nll, kl))
+        if self.plan.stop_dominated:
+            self._prospects_of(asked).ends(trial_id, Point(nll, kl))
         if point.finite:
             study.ended.append((asked.plan, nll, kl))
         study.tell(asked.number, point, TrialState.FAIL if failed else TrialState.PRUNED)
@@ -323,7 +324,7 @@ class SweepSearcher(Searcher):
         its own have not; of a baseline's own search as it is."""
         if plan.variant == BASELINE:
             return Point(nll, kl)
-        own = self._baselines.get(_decoder(plan))
+        own = self._baselines.get(plan.decoder)
         known = own or [loss for losses in self._baselines.values() for loss in losses]
         return Point(nll - sum(known) / len(known) if known else nll, kl)
 
@@ -341,7 +342,3 @@ class SweepSearcher(Searcher):
 def _final(result: Mapping[str, Any]) -> dict[str, float]:
     """The final figures of a flat result; none where there are none yet."""
     return {key.removeprefix("final/"): found for key, found in result.items() if key.startswith("final/")}
-
-
-def _decoder(plan: TrialPlan) -> str:
-    return plan.build().decoder_label

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from trainables.model.variant import Variant
@@ -31,6 +32,11 @@ class TrialPlan:
     def build(self) -> Variant:
         """The variant with the knobs set."""
         return load_variant(self.variant).with_knobs(self.knobs)
+
+    @cached_property
+    def decoder(self) -> str:
+        """The label of its decoder, which is that of its baseline's."""
+        return self.build().decoder_label
 
     @property
     def fresh(self) -> bool:

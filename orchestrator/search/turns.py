@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from orchestrator.search.objectives import Point
+from orchestrator.search.objectives import Point, front
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.study import VariantStudy
 
@@ -43,9 +43,7 @@ class Turns:
 
     def know(self, point: Point) -> None:
         """What an earlier sweep has found wins nothing any more."""
-        self._frontier = [each for each in self._frontier if not _at_least_as_good(point, each)]
-        if not any(_at_least_as_good(each, point) for each in self._frontier):
-            self._frontier = [*self._frontier, point]
+        self._frontier = front([*self._frontier, point])
 
     def ended(self, study: VariantStudy, point: Point | None) -> None:
         """A trial of that search has ended; without finite figures it has won nothing."""
@@ -95,7 +93,3 @@ class Turns:
     @staticmethod
     def _asked(studies: Collection[VariantStudy]) -> dict[str, int]:
         return {each.plan.variant: each.asked for each in studies if not each.is_baseline}
-
-
-def _at_least_as_good(one: Point, other: Point) -> bool:
-    return one.nll <= other.nll and one.kl <= other.kl

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.common.wording import plural
 from orchestrator.search.prospects import DOMINATED, LEAST
-from tests.sweep_process import Sweep, control_c, read_until, reader, trial_is_done, write_corpus
+from tests.sweep_process import Sweep, reader
 
 EPOCHS, ANNEALED, SLOW = 8, 2, [1e-6, 2e-6, 3e-6, 4e-6, 5e-6, 6e-6]
 SPEC = f"""
@@ -35,15 +35,7 @@ knobs: {{hidden_size: 16, embedding_size: 8, latent_size: 4, batch_size: 8}}
 @pytest.mark.timeout(900)
 def test_dominated_trials_are_stopped_over_an_interruption(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
-    write_corpus(tmp_path / "text.txt")
-    (tmp_path / "s.yaml").write_text(SPEC)
-    with sweep.started("s.yaml", "--name", "s") as process:
-        read_until(process, trial_is_done(4))
-        control_c(process)
-        output, errors = process.communicate(timeout=600)
-    assert process.returncode == 130, (output, errors)
-    again = sweep.run("--resume", "s")
-    assert again.returncode == 0, again.stderr
+    _, again = sweep.interrupted_and_resumed(SPEC, 4)
     trials = sweep.trials("s")
     assert Counter(trials["kind"]) == Counter(baseline=1, trial=8, replicate=1)
     searched = trials[trials["kind"] == "trial"].set_index("trial_id")
@@ -51,7 +43,7 @@ def test_dominated_trials_are_stopped_over_an_interruption(tmp_path: Path) -> No
     whole = searched[searched["failure"] == ""]
     assert len(whole) == LEAST
     assert set(stopped["knobs"]) == {f"learning_rate={rate:g}" for rate in SLOW}
-    assert "cyclical: 6 of 8 trials stopped early, as dominated" in " ".join(again.stdout.split())
+    assert "cyclical: 6 of 8 trials stopped early, as dominated" in " ".join(again.split())
     runs, lowest = reader(sweep).trials(), dict[str, float]()
     for trial_id, run in runs.items():
         history = reader(sweep).history(trial_id, "nll_plus_kl")

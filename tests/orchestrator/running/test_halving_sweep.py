@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.search.rungs import NOT_PROMOTED
-from tests.sweep_process import HALVING, Sweep, control_c, read_until, reader, trial_is_done, write_corpus
+from tests.sweep_process import HALVING, Sweep, reader
 
 RUNGS = (3, 4)
 """After how many epochs the weight has been whole for one, and for two."""
@@ -18,15 +18,7 @@ RUNGS = (3, 4)
 @pytest.mark.timeout(900)
 def test_trials_pause_go_on_and_are_given_up_over_an_interruption(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path)
-    write_corpus(tmp_path / "text.txt")
-    (tmp_path / "s.yaml").write_text(HALVING)
-    with sweep.started("s.yaml", "--name", "s") as process:
-        read_until(process, trial_is_done(3))
-        control_c(process)
-        output, errors = process.communicate(timeout=600)
-    assert process.returncode == 130, (output, errors)
-    again = sweep.run("--resume", "s")
-    assert again.returncode == 0, again.stderr
+    output, again = sweep.interrupted_and_resumed(HALVING, 3)
     trials = sweep.trials("s")
     assert Counter(trials["kind"]) == Counter(baseline=1, trial=8, replicate=1)
     searched = trials[trials["kind"] == "trial"].set_index("trial_id")
@@ -34,10 +26,8 @@ def test_trials_pause_go_on_and_are_given_up_over_an_interruption(tmp_path: Path
     whole = searched[searched["failure"] == ""]
     assert len(stopped) + len(whole) == 8
     assert len(whole) >= 2  # of 8 at least 4 go on from the first rung, and of these at least 2
-    assert f"cyclical: {len(stopped)} of 8 trials stopped early, at a rung" in " ".join(again.stdout.split())
-    assert again.stdout.count("stopped (not promoted)") + output.count("stopped (not promoted)") == len(
-        stopped
-    )
+    assert f"cyclical: {len(stopped)} of 8 trials stopped early, at a rung" in " ".join(again.split())
+    assert again.count("stopped (not promoted)") + output.count("stopped (not promoted)") == len(stopped)
     runs = reader(sweep).trials()
     for trial_id, run in runs.items():
         epochs = [step for step, _ in reader(sweep).history(trial_id, "kl")]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.search.objectives import Elbo, Frontier, Point, objective_of, violation
+from orchestrator.search.objectives import Elbo, Frontier, Point, front, objective_of, violation
 from orchestrator.spec.sections import Search
 
 
@@ -70,3 +70,10 @@ def test_what_the_spec_asks_for() -> None:
 def test_a_point_that_is_not_finite(nll: float) -> None:
     assert not Point(nll, 1.0).finite
     assert Point(1.0, 1.0).finite
+
+
+def test_the_front_has_what_no_other_is_as_good_as() -> None:
+    ahead = [Point(-2.0, 1.0), Point(-4.0, 2.0)]
+    behind = [Point(-1.9, 1.0), Point(-2.0, 1.5), Point(-4.0, 2.0), Point(-3.0, 3.0)]
+    assert front([*behind, *ahead]) == front(ahead[::-1]) == ahead
+    assert Frontier(0.5, 0.0).gain([*behind, *ahead]) == Frontier(0.5, 0.0).gain(ahead) == 2.5

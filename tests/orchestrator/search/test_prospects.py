@@ -43,16 +43,24 @@ def ended() -> Prospects:
     ],
 )
 def test_what_moves_a_frontier(point: Point, adds: bool) -> None:
-    assert moves(OBJECTIVE, point, FOUND) is adds
+    assert moves(OBJECTIVE, [point], FOUND) is adds
+
+
+@given(st.lists(st.tuples(st.floats(-5, 0), st.floats(0, 5)), min_size=1, max_size=30), st.floats(0, 9))
+def test_what_is_no_better_than_another_moves_nothing(found: list[tuple[float, float]], more: float) -> None:
+    points = [Point(nll, kl) for nll, kl in found]
+    worse = [Point(each.nll + more, each.kl + more) for each in points]
+    if OBJECTIVE.gain(points) > 0:
+        assert not moves(OBJECTIVE, worse, points)
 
 
 def test_while_nothing_is_feasible_what_comes_closer_moves_it() -> None:
     found = [Point(0.0, 0.1)]  # breaks the floor by 0.4, and the margin by 0.1
-    assert moves(OBJECTIVE, Point(0.0, 0.2), found) is False  # as far, and a higher sum
-    assert moves(OBJECTIVE, Point(-0.2, 0.2), found)  # by 0.3 alone
-    assert moves(OBJECTIVE, Point(9.0, 0.0), [])
-    assert moves(Elbo(), Point(0.5, 0.0), [Point(0.6, 0.0)])
-    assert not moves(Elbo(), Point(0.7, 0.0), [Point(0.6, 0.0)])
+    assert moves(OBJECTIVE, [Point(0.0, 0.2)], found) is False  # as far, and a higher sum
+    assert moves(OBJECTIVE, [Point(-0.2, 0.2)], found)  # by 0.3 alone
+    assert moves(OBJECTIVE, [Point(9.0, 0.0)], [])
+    assert moves(Elbo(), [Point(0.5, 0.0)], [Point(0.6, 0.0)])
+    assert not moves(Elbo(), [Point(0.7, 0.0)], [Point(0.6, 0.0)])
 
 
 def test_what_was_left_of_a_training() -> None:
@@ -108,7 +116,7 @@ def test_what_improves_as_an_earlier_one_did_to_the_frontier_is_never_stopped(
         prospects.stands(str(number), 1, Point(-1.0 - by_nll, 2.5 - by_kl))
         prospects.ends(str(number), Point(-1.0, 2.5))
     for by_nll, by_kl in rests:
-        if moves(OBJECTIVE, Point(nll + MARGIN * by_nll, max(0.0, kl + MARGIN * by_kl)), FOUND):
+        if moves(OBJECTIVE, [Point(nll + MARGIN * by_nll, max(0.0, kl + MARGIN * by_kl))], FOUND):
             assert not prospects.is_dominated(OBJECTIVE, 1, Point(nll, kl), FOUND)
 
 
