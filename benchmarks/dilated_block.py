@@ -8,7 +8,6 @@ thread; the table goes to docs/benchmarks/dilated_block.md.
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.machine import processor
 from trainables.parts.convolutions import KERNEL, CausalBlock
 from trainables.parts.decoders import DilatedDecoder
 
@@ -70,7 +70,7 @@ def main() -> None:
     lines = [
         "# The dilated block: matrix products beside `Conv1d`",
         "",
-        f"`python -m benchmarks.dilated_block`, {date.today()}, {platform.machine()}, torch "
+        f"`python -m benchmarks.dilated_block`, {date.today()}, {processor()}, torch "
         f"{torch.__version__.partition('+')[0]}, one CPU thread, {ROUNDS} rounds in turns; forward and "
         "backward of all blocks, median milliseconds. Ratio above 1: the matrix products are faster.",
         "",

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from trainables.common.cpu import prepare_cpu
 from trainables.common.output import run
 from trainables.model.variant import Variant
 from trainables.parts.part import KnobError, parse_knob
@@ -56,8 +57,7 @@ def _trained(options: argparse.Namespace, kinds: Mapping[str, MakeSource], name:
         _check(options)
         variant = variant_of(options)
         corpus = _corpus(options, kinds)
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        prepare_cpu(options.threads)
         training = Training(
             variant,
             corpus,

@@ -15,6 +15,7 @@ from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.checkpoints import CHECKPOINT, load_state
+from trainables.common.cpu import prepare_cpu
 from trainables.saves import Saves
 from trainables.text.splits import Corpus
 from trainables.training.collapse import COLLAPSED
@@ -62,7 +63,7 @@ class TextVAETrainable(tune.Trainable):
         assert settings is not None
         assert corpus is not None
         self.settings, self.corpus = settings, corpus
-        torch.set_num_threads(settings.threads)
+        prepare_cpu(settings.threads)
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

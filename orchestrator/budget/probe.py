@@ -17,6 +17,7 @@ import torch
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.errors import SpecError
 from orchestrator.spec.sweep_spec import SweepSpec
+from trainables.common.cpu import prepare_cpu
 from trainables.evaluation.evaluate import evaluate
 from trainables.evaluation.importance_weighting import importance_weighted_nll
 from trainables.text.batches import training_batches
@@ -71,7 +72,7 @@ def probed(plans: Mapping[str, TrialPlan], spec: SweepSpec, corpus: Corpus, slot
 
 def probe(plan: TrialPlan, spec: SweepSpec, corpus: Corpus) -> Pace:
     """The pace of one, in this process."""
-    torch.set_num_threads(max(1, int(spec.resources.cpus)))
+    prepare_cpu(max(1, int(spec.resources.cpus)))
     device = "cuda" if spec.resources.share else "cpu"
     training = Training(plan.build(), corpus, epochs=spec.epochs.planned, seed=plan.seed, device=device)
     model, place = training.model, training.device

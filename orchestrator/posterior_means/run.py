@@ -9,7 +9,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
@@ -17,6 +16,7 @@ from rich.table import Column
 from orchestrator.common.interrupts import interrupts_ignored
 from orchestrator.posterior_means.plan import Plan
 from orchestrator.posterior_means.view import View, figures
+from trainables.common.cpu import prepare_cpu
 from trainables.model.variant import Variant
 from trainables.training.loop import DivergedError, Training
 from trainables.training.posterior_means import MeanSpace, MeanSpaceRecorder
@@ -124,7 +124,7 @@ def _receive(end: Connection, open_ends: _OpenEnds) -> Report | None:
 
 def _train(connection: Connection, variant: Variant, plan: Plan) -> None:
     """In the process of a variant."""
-    torch.set_num_threads(1)
+    prepare_cpu(1)
     training = Training(variant, plan.corpus, epochs=plan.epochs, seed=plan.seed)
     recorder = MeanSpaceRecorder(training, plan.followed, every=plan.every)
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.common.cpu import prepare_cpu
 from trainables.evaluation.evaluate import EVALUATION_BATCH, EVALUATION_SEED
 from trainables.evaluation.importance_weighting import ImportanceWeighted, importance_weighted_nll
 from trainables.evaluation.information import active
@@ -65,7 +66,7 @@ class Examination:
 
 def examine(variant: Variant, weights: Mapping[str, Tensor], corpus: Corpus, request: Request) -> Examination:
     """Examines the variant's model with these weights."""
-    torch.set_num_threads(request.threads)
+    prepare_cpu(request.threads)
     device = torch.device(request.device)
     model = TextVAE(variant, len(corpus.vocabulary), corpus.label_counts).to(device)
     model.load_state_dict(weights)

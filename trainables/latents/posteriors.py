@@ -146,15 +146,12 @@ class GaussianPosterior(Posterior):
         return -0.5 * (1.0 + LOG_2PI + self.log_variance_BZ).sum(1)
 
     def pairwise_log_density(self, value: Tensor) -> Tensor:
-        z, mean = value.double(), self.mean_BZ.double()
-        log_variance = self.log_variance_BZ.double()
-        precision_BZ = (-log_variance).exp()
-        squares_MB = (
-            z.square() @ precision_BZ.T
-            - 2.0 * z @ (mean * precision_BZ).T
-            + (mean.square() * precision_BZ).sum(1)
-        )
-        return -0.5 * (squares_MB + log_variance.sum(1) + z.shape[1] * LOG_2PI)
+        """In one product, as M · B numbers are many: z² and z by what the density multiplies them with."""
+        z, mean_BZ, log_variance_BZ = value.double(), self.mean_BZ.double(), self.log_variance_BZ.double()
+        precision_BZ = (-log_variance_BZ).exp()
+        rest_B = (mean_BZ.square() * precision_BZ + log_variance_BZ + LOG_2PI).sum(1)
+        factors = torch.cat((-0.5 * precision_BZ, mean_BZ * precision_BZ), dim=1)
+        return torch.addmm(-0.5 * rest_B, torch.cat((z.square(), z), dim=1), factors.T)
 
 
 class ZeroPosterior(GaussianPosterior):

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.parts.products import Linear
+
 KERNEL = 3
 
 
@@ -16,17 +18,17 @@ class CausalBlock(nn.Module):
     """1×1 → ReLU → dilated causal convolution → ReLU → 1×1, half as wide inside, plus skip (Yang 2017).
 
     As matrix products over the last axis, the kernel's three taps side by side: at the small widths that
-    are trained on a CPU 1.7 times as fast as `Conv1d`, at 512 channels slower
-    (docs/benchmarks/dilated_block.md).
+    are trained on a CPU 1.7 times as fast as `Conv1d`, at 512 channels faster or slower as the CPU's
+    products are (docs/benchmarks/dilated_block.md).
     """
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         inside = max(1, channels // 2)
         self.dilation = dilation
-        self.narrow = nn.Linear(channels, inside)
-        self.dilated = nn.Linear(KERNEL * inside, inside)
-        self.widen = nn.Linear(inside, channels)
+        self.narrow = Linear(channels, inside)
+        self.dilated = Linear(KERNEL * inside, inside)
+        self.widen = Linear(inside, channels)
 
     def forward(self, x_BTH: Tensor) -> Tensor:
         positions = x_BTH.shape[1]

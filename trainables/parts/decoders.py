@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from trainables.parts.convolutions import KERNEL, CausalBlock
 from trainables.parts.dropout import Dropout
 from trainables.parts.part import KnobError, Part, require
+from trainables.parts.products import Linear
 from trainables.parts.sizes import Sizes
 
 
@@ -156,7 +157,7 @@ class _DilatedDecoder(DecoderModule):
         super().__init__()
         hidden = sizes.hidden_size
         self.embedding = nn.Embedding(vocabulary_size, sizes.embedding_size)
-        self.input = nn.Linear(sizes.embedding_size + context_width, hidden)
+        self.input = Linear(sizes.embedding_size + context_width, hidden)
         self.blocks = nn.Sequential(*(CausalBlock(hidden, dilation) for dilation in config.dilations))
         self.output = nn.Linear(hidden, vocabulary_size)
         self.dropout = Dropout(config.dropout)

@@ -1,10 +1,10 @@
 """The output layer and the cross-entropy in one, so that the logits are held once and never copied.
 
 Plainly written, a step holds N · V logits, their logarithms and the gradients of both; here the logarithms of
-the probabilities become their own gradient in place, as many rows at a time as a cache holds. A row is a
-multiple of 8 long, what stands behind the vocabulary having probability 0: where rows begin just anywhere, a
-product takes up to half as long again (704 rows, 5,452 words: 40 ms beside 27). Same value and same
-gradients, but for rounding.
+the probabilities become their own gradient in place, as many rows at a time as a cache holds. For MKL a row
+is a multiple of 8 long, what stands behind the vocabulary having probability 0: where rows begin just
+anywhere, its products take up to half as long again (704 rows, 5,452 words: 40 ms beside 27). Same value and
+same gradients, but for rounding.
 
 Shape suffixes: N words to predict, R of them at a time, H hidden, V vocabulary, W width of a row.
 """
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trainables.parts.precision import at_least_single
+from trainables.parts.products import product, takes_onednn
 
 CACHED_LOGITS = 2**21
 MULTIPLE = 8
@@ -42,20 +43,22 @@ class _WordLosses(torch.autograd.Function):
     ) -> Tensor:
         keeps = any(ctx.needs_input_grad)
         words = len(weight_VH)
-        width = words + -words % MULTIPLE
-        parts = _parts(hidden_NH, width)
-        logits_NW = hidden_NH.new_empty(len(hidden_NH) if keeps else parts[0].stop, width)
-        logits_NW[:, words:] = -math.inf
+        parts = _parts(hidden_NH, weight_VH, keeps=keeps)
+        room_NW = None
+        if not takes_onednn(hidden_NH, weight_VH):
+            rows = len(hidden_NH) if keeps else parts[0].stop
+            room_NW = hidden_NH.new_empty(rows, words + -words % MULTIPLE)
+            room_NW[:, words:] = -math.inf
         losses_N = at_least_single(hidden_NH.new_empty(len(hidden_NH)))
         for part in parts:
-            logits_RW = logits_NW[part] if keeps else logits_NW[: part.stop - part.start]
-            _linear(hidden_NH[part], weight_VH, bias_V, logits_RW[:, :words])
+            room_RW = None if room_NW is None else room_NW[part if keeps else slice(part.stop - part.start)]
+            logits_RW = _logits(hidden_NH[part], weight_VH, bias_V, room_RW)
             log_p_RW = _logarithms(at_least_single(logits_RW))
             torch.neg(log_p_RW.gather(1, targets_N[part].unsqueeze(1)).squeeze(1), out=losses_N[part])
             logits_RW.copy_(log_p_RW)  # which does nothing unless they were shorter than single
         if keeps:
             ctx.save_for_backward(hidden_NH, weight_VH, targets_N)
-            ctx.log_p_NW = logits_NW
+            ctx.log_p_NW = logits_RW if room_NW is None else room_NW
         return losses_N
 
     @staticmethod
@@ -69,22 +72,32 @@ class _WordLosses(torch.autograd.Function):
             raise RuntimeError("the logits are gone: word_losses cannot be differentiated a second time")
         hidden_gradient_NH = torch.empty_like(hidden_NH)
         logits_gradient_NV = log_p_NW[:, : len(weight_VH)]
-        for part in _parts(hidden_NH, log_p_NW.shape[1]):
+        for part in _parts(hidden_NH, weight_VH, keeps=True):
             gradient_R1 = gradient_N[part].unsqueeze(1).to(log_p_NW.dtype)
             log_p_NW[part].exp_().mul_(gradient_R1)
             logits_gradient_NV[part].scatter_add_(1, targets_N[part].unsqueeze(1), -gradient_R1)
-            torch.mm(logits_gradient_NV[part], weight_VH, out=hidden_gradient_NH[part])
+            product(logits_gradient_NV[part], weight_VH.T, out_RO=hidden_gradient_NH[part])
         _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
-        weight_gradient_VH = logits_gradient_NV.T @ hidden_NH if weight_wanted else None
+        weight_gradient_VH = product(logits_gradient_NV.T, hidden_NH.T) if weight_wanted else None
         bias_gradient_V = logits_gradient_NV.sum(0) if bias_wanted else None
         return hidden_gradient_NH, weight_gradient_VH, bias_gradient_V, None
 
 
-def _parts(hidden_NH: Tensor, width: int) -> list[slice]:
-    """A GPU is fastest at all of them together."""
+def _parts(hidden_NH: Tensor, weight_VH: Tensor, *, keeps: bool) -> list[slice]:
+    """A GPU is fastest at all of them together, and oneDNN where all are kept."""
     rows = len(hidden_NH)
-    at_once = max(1, CACHED_LOGITS // width) if hidden_NH.device.type == "cpu" else rows
+    together = hidden_NH.device.type != "cpu" or (keeps and takes_onednn(hidden_NH, weight_VH))
+    at_once = rows if together else max(1, CACHED_LOGITS // len(weight_VH))
     return [slice(first, min(first + at_once, rows)) for first in range(0, rows, at_once)]
+
+
+def _logits(hidden_RH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, room_RW: Tensor | None) -> Tensor:
+    """logits_RW; in this room, if there is any, where rows go on behind the vocabulary. oneDNN makes room of
+    its own in any case."""
+    if room_RW is None:
+        return product(hidden_RH, weight_VH, bias_V)
+    product(hidden_RH, weight_VH, bias_V, out_RO=room_RW[:, : len(weight_VH)])
+    return room_RW
 
 
 def _logarithms(logits_RW: Tensor) -> Tensor:
@@ -93,10 +106,3 @@ def _logarithms(logits_RW: Tensor) -> Tensor:
     if logits_RW.device.type == "cpu":
         return torch.log_softmax(logits_RW, 1, out=logits_RW)
     return logits_RW.sub_(logits_RW.logsumexp(1, keepdim=True))
-
-
-def _linear(hidden_RH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, out_RV: Tensor) -> None:
-    if bias_V is None:
-        torch.mm(hidden_RH, weight_VH.T, out=out_RV)
-    else:
-        torch.addmm(bias_V, hidden_RH, weight_VH.T, out=out_RV)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.parts import products
 from trainables.parts import word_losses as module
 from trainables.parts.word_losses import word_losses
 
@@ -17,6 +18,12 @@ TARGETS_N = torch.arange(ROWS) % WORDS
 @pytest.fixture(params=[2**21, 3 * WORDS, 1], ids=["together", "three at a time", "one by one"], autouse=True)
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CACHED_LOGITS", request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["oneDNN", "MKL"], autouse=True)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "SMALLEST", 1)
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: request.param)
 
 
 def layer(dtype: torch.dtype, *, bias: bool, words: int = WORDS) -> tuple[Tensor, nn.Linear]:
