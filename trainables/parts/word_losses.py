@@ -43,9 +43,9 @@ class _WordLosses(torch.autograd.Function):
     ) -> Tensor:
         keeps = any(ctx.needs_input_grad)
         words = len(weight_VH)
-        parts = _parts(hidden_NH, weight_VH, keeps=keeps)
+        parts = _parts(hidden_NH, words)
         room_NW = None
-        if not takes_onednn(hidden_NH, weight_VH):
+        if not takes_onednn(hidden_NH, weight_VH) or (keeps and len(parts) > 1):
             rows = len(hidden_NH) if keeps else parts[0].stop
             room_NW = hidden_NH.new_empty(rows, words + -words % MULTIPLE)
             room_NW[:, words:] = -math.inf
@@ -70,24 +70,26 @@ class _WordLosses(torch.autograd.Function):
         log_p_NW, ctx.log_p_NW = ctx.log_p_NW, None
         if log_p_NW is None:
             raise RuntimeError("the logits are gone: word_losses cannot be differentiated a second time")
-        hidden_gradient_NH = torch.empty_like(hidden_NH)
+        _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
+        hidden_gradient_NH, weight_gradient_VH = torch.empty_like(hidden_NH), None
         logits_gradient_NV = log_p_NW[:, : len(weight_VH)]
-        for part in _parts(hidden_NH, weight_VH, keeps=True):
+        for part in _parts(hidden_NH, len(weight_VH)):
             gradient_R1 = gradient_N[part].unsqueeze(1).to(log_p_NW.dtype)
             log_p_NW[part].exp_().mul_(gradient_R1)
-            logits_gradient_NV[part].scatter_add_(1, targets_N[part].unsqueeze(1), -gradient_R1)
-            product(logits_gradient_NV[part], weight_VH.T, out_RO=hidden_gradient_NH[part])
-        _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
-        weight_gradient_VH = product(logits_gradient_NV.T, hidden_NH.T) if weight_wanted else None
+            gradient_RV = logits_gradient_NV[part]
+            gradient_RV.scatter_add_(1, targets_N[part].unsqueeze(1), -gradient_R1)
+            product(gradient_RV, weight_VH.T, out_RO=hidden_gradient_NH[part])
+            if weight_wanted:
+                own_VH = product(gradient_RV.T, hidden_NH[part].T)
+                weight_gradient_VH = own_VH if weight_gradient_VH is None else weight_gradient_VH.add_(own_VH)
         bias_gradient_V = logits_gradient_NV.sum(0) if bias_wanted else None
         return hidden_gradient_NH, weight_gradient_VH, bias_gradient_V, None
 
 
-def _parts(hidden_NH: Tensor, weight_VH: Tensor, *, keeps: bool) -> list[slice]:
-    """A GPU is fastest at all of them together, and oneDNN where all are kept."""
+def _parts(hidden_NH: Tensor, words: int) -> list[slice]:
+    """A GPU is fastest at all of them together."""
     rows = len(hidden_NH)
-    together = hidden_NH.device.type != "cpu" or (keeps and takes_onednn(hidden_NH, weight_VH))
-    at_once = rows if together else max(1, CACHED_LOGITS // len(weight_VH))
+    at_once = max(1, CACHED_LOGITS // words) if hidden_NH.device.type == "cpu" else rows
     return [slice(first, min(first + at_once, rows)) for first in range(0, rows, at_once)]
 
 
