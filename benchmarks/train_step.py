@@ -100,14 +100,19 @@ def ours(training: Training, batches: Sequence[Batch], *, inner: bool, alone: bo
             training.step_generator()
 
 
+def take_torchs(model: nn.Module) -> None:
+    """Its linear layers become torch's."""
+    for module in model.modules():
+        if isinstance(module, Linear):
+            module.__class__ = nn.Linear
+
+
 class Plain:
     """The same model, with torch's own parts and their defaults around it."""
 
     def __init__(self, training: Training) -> None:
         self.model = training.model
-        for module in self.model.modules():
-            if isinstance(module, Linear):
-                module.__class__ = nn.Linear
+        take_torchs(self.model)
         rate = training.variant.optimizer.learning_rate
         self.inference = torch.optim.SGD(self.model.inference_parameters(), lr=rate)
         self.generator = torch.optim.SGD(self.model.generator_parameters(), lr=rate)

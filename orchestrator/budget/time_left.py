@@ -3,7 +3,8 @@
 An epoch of aggressive training takes some 40 times as many steps as another, so no trial is extrapolated
 from its epochs: the estimate counts steps. What it needs to know it learns, each variant by itself: seconds
 a step, steps an epoch, inner steps an update, and the seconds of a trial that are no training. Where
-validation ends trainings, those that collapse are the shorter ones, and what is run again is none of these.
+validation ends trainings, those that collapse are the shorter ones, and what is run again is none of these:
+where all that a search has found so far has collapsed, nothing is taken to be.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from statistics import fmean
 
 from orchestrator.budget.turns import in_turns, makespan
 from orchestrator.search.costs import INNER_STEPS, Costs
+from orchestrator.search.objectives import Elbo, Objective, Point
 from orchestrator.search.trial_plan import TrialPlan
 from orchestrator.spec.length import Length
 from trainables.variants import BASELINE
@@ -57,13 +59,18 @@ class Spent:
 @dataclass(frozen=True)
 class TrialCost:
     """A trial and what it has cost; `other` are its seconds beside the epochs, None while it runs, `waited`
-    those since its last epoch (or its start), and `loss` its NLL + KL once it has ended."""
+    those since its last epoch (or its start), and `final` what it has come to, None where it has not."""
 
     plan: TrialPlan
     spent: Spent
     other: float | None = None
     waited: float = 0.0
-    loss: float = math.inf
+    final: Point | None = None
+
+    @property
+    def loss(self) -> float:
+        """NLL + KL."""
+        return math.inf if self.final is None else self.final.nll_plus_kl
 
     @property
     def again(self) -> bool:
@@ -94,6 +101,7 @@ class TimeLeft:
         slots: trials at a time.
         earlier: epochs of a training in earlier sweeps, by variant, where they are known.
         repeats: how many of the planned ones are the best of their variant once more, by variant; its last.
+        objective: which says whether a best is run again.
     """
 
     epochs: int
@@ -103,6 +111,7 @@ class TimeLeft:
     slots: int
     earlier: Mapping[str, float] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
+    objective: Objective = Elbo()
 
     def seconds(self, trials: Sequence[TrialCost]) -> float | None:
         """Until the last trial ends; None before any epoch has ended."""
@@ -124,11 +133,20 @@ class TimeLeft:
             if trial.other is None
         ]
         begun = Counter(trial.plan.variant for trial in trials)
+        collapsed = self._collapsed(trials)
         to_come = (
-            costs[variant].whole(again=number >= self.planned[variant] - self.repeats.get(variant, 0))
+            costs[variant].whole(again=again)
             for variant, number in in_turns(self.planned, begun)
+            if not (again := number >= self.planned[variant] - self.repeats.get(variant, 0))
+            or variant not in collapsed
         )
         return makespan(running, to_come, self.slots)
+
+    def _collapsed(self, trials: Sequence[TrialCost]) -> set[str]:
+        """The variants whose search has found something, and nothing that would be run again."""
+        found = [(trial.plan.variant, trial.final) for trial in trials if trial.final and not trial.again]
+        hopeful = {variant for variant, point in found if self.objective.is_worth_repeating(point)}
+        return {variant for variant, _ in found} - hopeful
 
     def _cost(self, variant: str, known: Sequence[TrialCost], off: float) -> _Cost:
         """`off` is how many times as many epochs as guessed the trials that have ended took."""

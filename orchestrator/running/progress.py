@@ -24,6 +24,7 @@ from orchestrator.budget.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.common.commands import from_here
 from orchestrator.common.harmless import harmless
 from orchestrator.common.wording import duration
+from orchestrator.search.objectives import Point
 from orchestrator.search.rungs import EARLY
 from orchestrator.search.trial_plan import TrialPlan, describe
 
@@ -100,7 +101,7 @@ class SweepProgress:
                 trial.plan,
                 trial.spent,
                 max(0.0, trial.seconds - trial.spent.seconds),
-                loss=math.inf if trial.nll_plus_kl is None else trial.nll_plus_kl,
+                final=None if trial.nll is None or trial.kl is None else Point(trial.nll, trial.kl),
             )
             for trial in self.finished.values()
         ]

@@ -31,6 +31,7 @@ from orchestrator.running.folder import keep_settled
 from orchestrator.running.progress import ProgressCallback, SweepProgress
 from orchestrator.running.seed_rounds import undecided
 from orchestrator.running.storage_guard import StorageGuard
+from orchestrator.search.objectives import objective_of
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sweep_searcher import SweepSearcher
 from orchestrator.spec.errors import SpecError
@@ -184,6 +185,7 @@ class SweepRun:
             self.slots.fit,
             EarlierLengths.of(self.spec, self.plan, self.corpus).epochs if free else {},
             {each.variant: self.plan.repeats(each) for each in self.plan.variants},
+            objective_of(self.spec.search),
         )
         progress = SweepProgress(self.spec.name, left)
 

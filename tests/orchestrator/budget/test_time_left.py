@@ -6,8 +6,8 @@ trainings end as validation says, as they do today, and one of 12 epochs a trial
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from orchestrator.budget.time_left import Spent, TimeLeft, TrialCost
 from orchestrator.search.costs import INNER_STEPS
+from orchestrator.search.objectives import Elbo, Frontier, Point
 from orchestrator.search.trial_plan import TrialPlan
 from trainables.parts.encoders import LSTMEncoder, PooledEncoder
 
@@ -125,8 +126,8 @@ def test_a_guess_is_as_far_off_as_those_for_other_variants_were() -> None:
 def test_the_best_once_more_is_as_long_as_the_best() -> None:
     """Of two that have ended the better one took 30 epochs, 10 updates each, 0.2 s an update. The one that is
     the same once more comes to 30, too, and once it has ended with 36 so do the others."""
-    worse = TrialCost(VANILLA, Spent(20, 200, 0, 40.0), other=0.0, loss=5.0)
-    better = TrialCost(VANILLA, Spent(30, 300, 0, 60.0), other=0.0, loss=4.0)
+    worse = TrialCost(VANILLA, Spent(20, 200, 0, 40.0), other=0.0, final=Point(4.0, 1.0))
+    better = TrialCost(VANILLA, Spent(30, 300, 0, 60.0), other=0.0, final=Point(2.0, 2.0))
     plan = TrialPlan("vanilla", "replicate", {}, 1)
 
     def seconds(*trials: TrialCost, planned: int = 4) -> float | None:
@@ -140,6 +141,21 @@ def test_the_best_once_more_is_as_long_as_the_best() -> None:
     done = TrialCost(plan, Spent(36, 360, 0, 72.0), other=0.0)
     assert seconds(worse, better, done) == pytest.approx(72.0)
     assert seconds(TrialCost(plan, Spent(4, 40, 0, 8.0)), planned=1) == pytest.approx(2.0 * (3.0 * 10 - 4))
+
+
+def test_what_has_collapsed_so_far_is_not_run_again() -> None:
+    """Three of a search and its best twice more, 50 s each: with a KL below the floor the one that has ended
+    promises no more than the search's other two; the next one brings the repeats back."""
+    plans = {"vanilla": 5}
+    objective = Frontier(kl_floor=0.5, margin=0.0)
+    estimate = TimeLeft(25, 25, plans, TYPICAL, 1, {}, {"vanilla": 2}, objective)
+    collapsed = TrialCost(VANILLA, Spent(25, 250, 0, 50.0), other=0.0, final=Point(4.0, 0.4))
+    using = TrialCost(VANILLA, Spent(25, 250, 0, 50.0), other=0.0, final=Point(4.0, 0.5))
+    running = TrialCost(VANILLA, Spent(5, 50, 0, 10.0))
+    assert estimate.seconds([running]) == pytest.approx(40.0 + 4 * 50.0)
+    assert estimate.seconds([collapsed]) == pytest.approx(2 * 50.0)
+    assert estimate.seconds([collapsed, using]) == pytest.approx(50.0 + 2 * 50.0)
+    assert replace(estimate, objective=Elbo()).seconds([collapsed]) == pytest.approx(4 * 50.0)
 
 
 def test_earlier_sweeps_are_the_guess() -> None:
@@ -165,8 +181,9 @@ def costs_at(record: pd.DataFrame, now: float) -> list[TrialCost]:
             spent = spent.after(int(row.epoch), metrics)
         since = max(first.begin, trial["at"][trial["at"] <= now].max() if spent.epochs else first.begin)
         other = first.end - first.begin - spent.seconds if first.end <= now else None
-        plan, loss = TrialPlan(first.variant, first.kind, knobs, 1), first.get("loss", math.inf)
-        costs.append(TrialCost(plan, spent, other, now - since, loss))
+        final = Point(first.loss, 0.0) if other is not None and "loss" in first else None
+        plan = TrialPlan(first.variant, first.kind, knobs, 1)
+        costs.append(TrialCost(plan, spent, other, now - since, final))
     return costs
 
 
