@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from benchmarks.machine import processor
 from benchmarks.train_step import Case, corpus, now, take_torchs
+from trainables.common.cpu import prepare_cpu
 from trainables.text.batches import Batch
 from trainables.text.vocabulary import SPECIAL_WORDS
 from trainables.training.loop import Training
@@ -173,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--to", type=Path, default=TARGET)
     asked = options.parse_args(arguments)
-    torch.set_num_threads(1)
+    prepare_cpu(1)
     on_gpu = asked.device.startswith("cuda")
     machine = torch.cuda.get_device_name() if on_gpu else f"{processor()}, one thread"
     lines = [

@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from benchmarks.machine import processor
 from tests.trainables.published import Published
+from trainables.common.cpu import prepare_cpu
 from trainables.model.variant import Variant
 from trainables.parts.products import Linear, product
 from trainables.text.batches import Batch, training_batches
@@ -269,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path, default=TARGET)
     asked = parser.parse_args(arguments)
     rounds, device, on_gpu = asked.rounds, asked.device, asked.device.startswith("cuda")
-    torch.set_num_threads(1)
+    prepare_cpu(1)
     limit = multiplication_limit(device)
     place = torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, one CPU thread"
     lines = [
