@@ -17,6 +17,7 @@ import copy
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,17 @@ def batch_of(case: Case, sentences: int) -> Batch:
     return Batch(tokens_BT, None, np.arange(sentences))
 
 
-def seconds_of_a_step(training: Training, batch: Batch) -> float:
-    device = str(training.device)
+def step(training: Training, batch: Batch) -> None:
+    training.gradients(batch)
+    training.step_inference()
+    training.step_generator()
+
+
+def milliseconds(run: Callable[[], object], device: str) -> float:
     start = now(device)
     for _ in range(STEPS):
-        training.gradients(batch)
-        training.step_inference()
-        training.step_generator()
-    return (now(device) - start) / STEPS
+        run()
+    return (now(device) - start) / STEPS * 1000
 
 
 def row(case: Case, device: str, rounds: int) -> str:
@@ -65,18 +69,23 @@ def row(case: Case, device: str, rounds: int) -> str:
     found: dict[int, list[float]] = {times: [] for times in batches}
     for _ in range(rounds + 1):
         for times, batch in batches.items():
-            found[times].append(seconds_of_a_step(training, batch))
+            found[times].append(milliseconds(partial(step, training, batch), device))
     single = found[1][1:]
     gains = [
         statistics.median(times * one / many for one, many in zip(single, found[times][1:], strict=True))
         for times in FUSED
     ]
-    cells = [f"{statistics.median(single) * 1000:.1f}", *(f"{gain:.2f}" for gain in gains)]
+    cells = [f"{statistics.median(single):.1f}", *(f"{gain:.2f}" for gain in gains)]
     return f"| {case.name} | {case.batch} | {' | '.join(cells)} |"
 
 
 Pass = Callable[[], Tensor]
 """Forward and backward; a number that both ways have."""
+
+
+def passed(loss: Tensor) -> Tensor:
+    torch.autograd.backward(loss)
+    return loss.detach()
 
 
 def dilated(case: Case, device: str) -> tuple[Pass, Pass]:
@@ -89,15 +98,14 @@ def dilated(case: Case, device: str) -> tuple[Pass, Pass]:
     z_KBZ = torch.randn(DECODERS, case.batch, case.latent, device=device)
 
     def apart() -> Tensor:
-        total = torch.zeros((), device=device)
+        losses = []
         for decoder, tokens_BT, z_BZ in zip(decoders, tokens_KBT, z_KBZ, strict=True):
             logits_BTV = decoder(tokens_BT[:, :-1], z_BZ)
             loss = functional.cross_entropy(logits_BTV.flatten(0, 1), tokens_BT[:, 1:].flatten())
-            torch.autograd.backward(loss)
-            total += loss.detach()
-        return total
+            losses.append(passed(loss))
+        return torch.stack(losses).sum()
 
-    weights, buffers = stack_module_state(decoders)  # type: ignore[arg-type]
+    weights, buffers = stack_module_state(decoders)
     empty = copy.deepcopy(decoders[0]).to("meta")
     take_torchs(empty)
 
@@ -107,9 +115,8 @@ def dilated(case: Case, device: str) -> tuple[Pass, Pass]:
 
     def together() -> Tensor:
         logits_KBTV = vmap(one)(weights, buffers, tokens_KBT[..., :-1], z_KBZ)
-        loss = DECODERS * functional.cross_entropy(logits_KBTV.flatten(0, 2), tokens_KBT[..., 1:].flatten())
-        torch.autograd.backward(loss)
-        return loss.detach()
+        mean = functional.cross_entropy(logits_KBTV.flatten(0, 2), tokens_KBT[..., 1:].flatten())
+        return passed(DECODERS * mean)
 
     return apart, together
 
@@ -121,12 +128,8 @@ def lstm(case: Case, device: str) -> tuple[Pass, Pass]:
     x_KBTE = torch.randn(DECODERS, case.batch, LENGTH - 1, width, device=device)
 
     def apart() -> Tensor:
-        total = torch.zeros((), device=device)
-        for layer, x_BTE in zip(layers, x_KBTE, strict=True):
-            loss = layer(x_BTE)[0].sum()
-            torch.autograd.backward(loss)
-            total += loss.detach()
-        return total
+        pairs = zip(layers, x_KBTE, strict=True)
+        return torch.stack([passed(layer(x_BTE)[0].sum()) for layer, x_BTE in pairs]).sum()
 
     def stacked(name: str) -> Tensor:
         return torch.stack([getattr(layer, name).detach() for layer in layers]).requires_grad_()
@@ -144,9 +147,7 @@ def lstm(case: Case, device: str) -> tuple[Pass, Pass]:
             c_KBH = f.sigmoid() * c_KBH + i.sigmoid() * g.tanh()
             h_KBH = o.sigmoid() * c_KBH.tanh()
             found.append(h_KBH)
-        loss = torch.stack(found).sum()
-        torch.autograd.backward(loss)
-        return loss.detach()
+        return passed(torch.stack(found).sum())
 
     return apart, together
 
@@ -158,12 +159,9 @@ def real_row(case: Case, device: str, rounds: int) -> str:
     assert torch.allclose(sides[0](), sides[1](), rtol=1e-3, atol=1e-2)
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
-        for side, seconds in zip(sides, found, strict=True):
-            start = now(device)
-            for _ in range(STEPS):
-                side()
-            seconds.append((now(device) - start) / STEPS * 1000)
-    apart, together = (statistics.median(seconds[1:]) for seconds in found)
+        for side, taken in zip(sides, found, strict=True):
+            taken.append(milliseconds(side, device))
+    apart, together = (statistics.median(taken[1:]) for taken in found)
     gain = statistics.median(a / b for a, b in zip(found[0][1:], found[1][1:], strict=True))
     return f"| {case.name} | {case.batch} | {apart:.1f} | {together:.1f} | {gain:.2f} |"
 

@@ -133,12 +133,15 @@ class TimeLeft:
             if trial.other is None
         ]
         begun = Counter(trial.plan.variant for trial in trials)
+        repeats = Counter(self.repeats)
         collapsed = self._collapsed(trials)
+        expected = {
+            variant: count - repeats[variant] if variant in collapsed else count
+            for variant, count in self.planned.items()
+        }
         to_come = (
-            costs[variant].whole(again=again)
-            for variant, number in in_turns(self.planned, begun)
-            if not (again := number >= self.planned[variant] - self.repeats.get(variant, 0))
-            or variant not in collapsed
+            costs[variant].whole(again=number >= self.planned[variant] - repeats[variant])
+            for variant, number in in_turns(expected, begun)
         )
         return makespan(running, to_come, self.slots)
 

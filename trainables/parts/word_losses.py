@@ -73,7 +73,8 @@ class _WordLosses(torch.autograd.Function):
         _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
         hidden_gradient_NH, weight_gradient_VH = torch.empty_like(hidden_NH), None
         logits_gradient_NV = log_p_NW[:, : len(weight_VH)]
-        for part in _parts(hidden_NH, len(weight_VH)):
+        parts = _parts(hidden_NH, len(weight_VH))
+        for part in parts:
             gradient_R1 = gradient_N[part].unsqueeze(1).to(log_p_NW.dtype)
             log_p_NW[part].exp_().mul_(gradient_R1)
             gradient_RV = logits_gradient_NV[part]
@@ -81,6 +82,7 @@ class _WordLosses(torch.autograd.Function):
             product(gradient_RV, weight_VH.T, out_RO=hidden_gradient_NH[part])
             if weight_wanted:
                 own_VH = product(gradient_RV.T, hidden_NH[part].T)
+                own_VH = own_VH if len(parts) == 1 else at_least_single(own_VH)  # many are added up
                 weight_gradient_VH = own_VH if weight_gradient_VH is None else weight_gradient_VH.add_(own_VH)
         bias_gradient_V = logits_gradient_NV.sum(0) if bias_wanted else None
         return hidden_gradient_NH, weight_gradient_VH, bias_gradient_V, None

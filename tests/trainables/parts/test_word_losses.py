@@ -86,6 +86,17 @@ def test_half_precision_gives_losses_in_single() -> None:
     assert torch.allclose(found, wanted, atol=0.05)
 
 
+def test_in_half_precision_parts_are_added_up_in_single() -> None:
+    """An error of 8 bits of mantissa, of however many parts the gradient is the sum."""
+    torch.manual_seed(3)
+    hidden_NH, output, targets_N = torch.randn(600, 32), nn.Linear(32, 50), torch.randint(50, (600,))
+    exact, found = (
+        torch.autograd.grad(word_losses(hidden_NH.to(dtype), output, targets_N).sum(), output.weight)[0]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert float((found - exact).norm() / exact.norm()) < 2**-8
+
+
 def test_the_logits_are_there_once() -> None:
     hidden_NH, output = layer(torch.float32, bias=False)
     total = word_losses(hidden_NH, output, TARGETS_N).sum()
